@@ -1,0 +1,27 @@
+"""The packages a door needs, found even when the project's virtual environment is not active."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTHON = ROOT / ".venv" / "bin" / "python"
+
+
+def require_packages(*names: str) -> None:
+    """Go on when `names` can be imported; else start this command again with the project's `.venv`, or say how to.
+
+    Called by a door before its other imports.
+    """
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    if not missing:
+        return
+    if PYTHON.exists() and Path(sys.prefix) != PYTHON.parent.parent:
+        os.execv(PYTHON, [str(PYTHON), *sys.orig_argv[1:]])
+    sys.exit(
+        f"error: the package '{missing[0]}' is not installed; run `make setup` in {ROOT} (it makes .venv there),"
+        f" or `{sys.executable} -m pip install -r {ROOT / 'requirements.txt'}`"
+    )
