@@ -1,0 +1,1 @@
+"""What a run is: one short YAML each, over one typed schema."""

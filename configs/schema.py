@@ -1,0 +1,183 @@
+"""Every key a configuration file may hold, with its type, its default and what it means.
+
+`configs/loader.py` reads YAML into `Config`; a key that is not here is an error. A method's own keys stand in its file
+(`modeling/methods/*.py`, class `Options`) and are read from the section `options:`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Colour = Annotated[int, Field(ge=0, le=255)]
+
+
+class Section(BaseModel):
+    """A group of keys; unknown keys are refused and nothing changes after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class Term(Section):
+    """When and how strongly a loss counts: `weight` from epoch `from_epoch` to `until_epoch`, both included."""
+
+    weight: float = Field(1.0, ge=0)
+    from_epoch: int = Field(1, ge=1)
+    until_epoch: int | None = Field(None, ge=1)
+
+    def at(self, epoch: int) -> float:
+        """The weight in `epoch` (1-based); 0 outside the term's epochs."""
+        over = self.until_epoch is not None and epoch > self.until_epoch
+        return 0.0 if epoch < self.from_epoch or over else self.weight
+
+
+class Augment(Section):
+    """What training does to a picture, in this order; probabilities and sizes in pixels of the resized picture."""
+
+    flip: Probability = 0.5  # left-right
+    jitter: float = Field(0.0, ge=0, lt=1)  # brightness, contrast, saturation each x U(1−j, 1+j)
+    pad: int = Field(10, ge=0)  # border added on all sides before a random crop back to size
+    pad_fill: Colour = 0  # grey of that border; the CAIL recipe uses 127
+    erase: Probability = 0.5  # random erasing (Zhong 2020) with the mean colour
+    erase_area: tuple[Probability, Probability] = (0.02, 0.4)  # share of the picture
+    erase_aspect: tuple[Positive, Positive] = (0.3, 3.3)  # height : width
+
+    @model_validator(mode="after")
+    def _ranges(self) -> Augment:
+        for name in ("erase_area", "erase_aspect"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name} is a range from low to high, got {low} to {high}")
+        return self
+
+
+class Data(Section):
+    """Which pictures, of what size."""
+
+    source: str = "market"  # trained on: a name in configs/datasets.yml, or a reader with `root`
+    root: Path | None = None  # where it lies; overrides datasets.yml and REID_ROOT_<NAME>
+    target: str | None = None  # evaluated on; the source itself when not given
+    target_root: Path | None = None
+    height: int = Field(256, ge=16)
+    width: int = Field(128, ge=16)
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)  # of RGB in [0, 1]
+    std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
+    workers: int = Field(4, ge=0)  # loader processes per rank; does not change what is loaded
+    augment: Augment = Augment()
+
+
+class Batches(Section):
+    """How pictures are grouped. `size` is global: it is divided over the processes."""
+
+    kind: Literal["identity", "random"] = "identity"  # identity: P persons x K pictures
+    size: int = Field(64, ge=2)
+    instances: int = Field(4, ge=1)  # K
+
+    @model_validator(mode="after")
+    def _whole_identities(self) -> Batches:
+        if self.kind == "identity" and self.size % self.instances:
+            raise ValueError(f"size {self.size} is not a multiple of instances {self.instances}")
+        return self
+
+
+class Model(Section):
+    """The network every method starts from."""
+
+    backbone: str = "resnet50"  # resnet18 | 34 | 50 | 101, each also as ..._ibn_a
+    last_stride: Literal[1, 2] = 1  # 1 doubles the last feature map
+    pooling: str = "average"  # average | gem | maxavg
+    pretrained: str = "imagenet"  # imagenet (downloaded once) | a file | none
+
+
+class Optimizer(Section):
+    """One optimiser; new layers take `lr`, the backbone `backbone_lr`."""
+
+    name: str = "adam"  # adam | adamw | sgd
+    lr: float = Field(3.5e-4, gt=0)
+    backbone_lr: float | None = Field(None, gt=0)  # `lr` when not given
+    weight_decay: float = Field(5e-4, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1)  # sgd only
+    nesterov: bool = False  # sgd only
+
+
+class Schedule(Section):
+    """The factor on every learning rate: a linear warm-up, then `kind`."""
+
+    kind: Literal["multistep", "cosine", "constant"] = "multistep"
+    milestones: tuple[int, ...] = (40, 70)  # multistep: epochs after which the rate drops
+    gamma: float = Field(0.1, gt=0, le=1)  # multistep: by this factor
+    final: float = Field(0.0, ge=0, le=1)  # cosine: factor at the end
+    warmup_epochs: float = Field(10, ge=0)
+    warmup_factor: float = Field(0.01, ge=0, le=1)  # factor at the very start
+    by: Literal["epoch", "iteration"] = "epoch"  # how often it moves
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Schedule:
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise ValueError(f"milestones must ascend, got {list(self.milestones)}")
+        return self
+
+
+class Train(Section):
+    """How long, how exact, and what is kept."""
+
+    epochs: int = Field(120, ge=1)
+    opt_level: Literal["O0", "O1", "O2"] = "O0"  # Apex's names: fp32 | mixed | half weights with fp32 masters
+    fp16: bool = False  # short for O1 in float16 (bfloat16 on CPU)
+    amp_dtype: Literal["auto", "float16", "bfloat16"] = "auto"
+    clip_norm: float | None = Field(None, gt=0)  # gradient norm above which gradients are scaled down
+    accumulate: int = Field(1, ge=1)  # batches per optimiser step
+    ema: float | None = Field(None, gt=0, lt=1)  # decay of averaged weights (0.999); they are evaluated and kept
+    evaluate_every: int = Field(10, ge=0)  # epochs; 0: only before the first and after the last
+    checkpoint_every: int = Field(10, ge=1)  # epochs
+    keep: int = Field(2, ge=1)  # last checkpoints kept, beside the best
+    best: str = "mAP"  # the score that decides which is best
+    log_every: int = Field(50, ge=1)  # iterations between lines
+    restart: bool = False  # true: start anew over a run of the same name
+
+
+class Test(Section):
+    """How features are extracted and compared."""
+
+    batch_size: int = Field(128, ge=1)
+    flip: bool | None = None  # add the mirrored picture's feature; the method's habit when not given
+
+
+class Output(Section):
+    """Where a run leaves its files: a folder of the run's name in each."""
+
+    checkpoints: Path = Path("checkpoints")
+    logs: Path = Path("logs")
+    features: Path = Path("features")
+
+
+class Config(Section):
+    """A whole run."""
+
+    name: str = Field("run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")  # the config file's name when not given
+    seed: int = Field(1, ge=0)
+    method: str = "baseline"
+    options: SerializeAsAny[Section] = Section()  # the method's own keys
+    data: Data = Data()
+    batches: Batches = Batches()
+    model: Model = Model()
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    train: Train = Train()
+    test: Test = Test()
+    output: Output = Output()
+
+    @property
+    def target(self) -> str:
+        """The dataset that is evaluated."""
+        return self.data.target or self.data.source
+
+    @property
+    def target_root(self) -> Path | None:
+        """Its folder, when the configuration gives one."""
+        same = self.data.target in (None, self.data.source)
+        return self.data.target_root or (self.data.root if same else None)
