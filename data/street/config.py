@@ -1,0 +1,76 @@
+"""What a street is asked to be: the one object that, with the code, decides every byte of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+
+from common.errors import UserError
+
+FORMAT = 1
+"""Version of the folder layout and of the drawing: raised whenever the same config would give other pictures."""
+
+
+@dataclass(frozen=True)
+class StreetConfig:
+    """The causes a user may set.
+
+    Attributes:
+        identities: people who are asked for, split into training and test people.
+        cameras: cameras along the street; every person is seen by all of them.
+        shots: pictures of each person in each camera; of a test person's, one is the query.
+        height, width: size of a picture in pixels.
+        seed: another seed is another street: other people, clothes, cameras and places.
+        train_share: the part of the identities that is for training, rounded to whole people.
+        distractors: gallery pictures of passers-by whom no query asks for (pid 0, each somebody else).
+        city: another city has its own people, cameras and places; cities of one seed share nothing.
+    """
+
+    identities: int = 80
+    cameras: int = 4
+    shots: int = 4
+    height: int = 128
+    width: int = 64
+    seed: int = 0
+    train_share: float = 0.5
+    distractors: int = 0
+    city: int = 0
+
+    def __post_init__(self) -> None:
+        """Raise UserError for a street that cannot be trained on or asked about."""
+        for name, least, why in _LEAST:
+            if getattr(self, name) < least:
+                raise UserError(f"{name} is {getattr(self, name)}, but {why}; give {least} or more")
+        if max(self.height, self.width) > 1024:
+            raise UserError(f"pictures of {self.height}x{self.width} are too large; give at most 1024 a side")
+        if not 0.0 < self.train_share < 1.0:
+            raise UserError(f"train_share is {self.train_share}, but it is a part of one; give say 0.5")
+
+    @property
+    def train_identities(self) -> int:
+        """How many people are for training: at least one, and at least one is left for the test."""
+        return min(max(round(self.identities * self.train_share), 1), self.identities - 1)
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures the whole street has."""
+        return self.identities * self.cameras * self.shots + self.distractors
+
+    def as_dict(self) -> dict[str, int | float]:
+        """The fields by name, as they are kept in street.json."""
+        return asdict(self)
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        return tuple(field.name for field in fields(cls))
+
+
+_LEAST = (
+    ("identities", 2, "a street needs somebody to train on and somebody else to look for"),
+    ("cameras", 2, "every query needs a match in another camera"),
+    ("shots", 2, "one picture of each test person and camera is the query and the rest is the gallery"),
+    ("height", 32, "a person cannot be told in fewer pixels"),
+    ("width", 16, "a person cannot be told in fewer pixels"),
+    ("seed", 0, "a seed is a whole number from 0 on"),
+    ("distractors", 0, "that is not a number of pictures"),
+    ("city", 0, "a city is a whole number from 0 on"),
+)
