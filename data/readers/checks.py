@@ -1,0 +1,134 @@
+"""What every reader checks before it hands a dataset out, and which protocol a dataset is judged by."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.contracts import UNKNOWN
+from common.errors import UserError
+from data.readers.listing import how_to_say
+from data.samples import Counts, Dataset, Ints, Split, Strings
+
+MARKET = "market"
+NO_CAMERA = "no-camera"
+
+
+def checked(
+    name: str,
+    train: Split,
+    query: Split,
+    gallery: Split,
+    published: dict[str, Counts] | None = None,
+    notes: tuple[str, ...] = (),
+) -> Dataset:
+    """The dataset of three splits: without unknown people, with its protocol, and fit to be evaluated.
+
+    The protocol is "market" (pictures of the same person by the same camera do not count), or "no-camera" where
+    no camera is known. A split may be empty; queries without any positive are only noted while others have one.
+
+    Raises:
+        UserError: there are no pictures at all, there are queries but no gallery, no query has a positive, or a
+            picture without a camera is its own positive.
+    """
+    (train, query, gallery), dropped = _without_unknown_people({"train": train, "query": query, "gallery": gallery})
+    notes += dropped
+    if not len(train) + len(query) + len(gallery):
+        told = f" ({'; '.join(notes)})" if notes else ""
+        raise UserError(f"dataset '{name}': {train.root} holds no pictures of known people{told}. {how_to_say(name)}")
+    if len(query) and not len(gallery):
+        raise UserError(
+            f"dataset '{name}': {query.root} has {len(query):,} query pictures but no gallery to search; "
+            f"add the gallery pictures, or remove the query to train only"
+        )
+    judged = (query, gallery) if len(query) or len(gallery) else (train,)
+    protocol = MARKET if any(split.cameras for split in judged) else NO_CAMERA
+    if protocol == NO_CAMERA:
+        notes += ("no camera is known: protocol no-camera, every picture of the same person counts",)
+    if len(query):
+        _refuse_own_positives(name, query, gallery)
+        notes += _queries_without_positive(name, query, gallery)
+    return Dataset(name, train, query, gallery, protocol, published or {}, notes)
+
+
+def positives(query: Split, gallery: Split) -> Ints:
+    """`(Q,)` how many gallery pictures show the person of each query and are not junk.
+
+    Junk is the same person seen by the same camera; a camera that is not known is the same as no other.
+    """
+    pids = np.unique(gallery.pids)
+    cameras = np.unique(np.concatenate([query.camids, gallery.camids]))
+
+    def pair(split: Split) -> Ints:
+        person = np.minimum(np.searchsorted(pids, split.pids), len(pids) - 1)
+        return person * len(cameras) + np.searchsorted(cameras, split.camids)
+
+    same_person = _count(gallery.pids, query.pids)
+    same_both = _count(pair(gallery), pair(query))
+    junk = np.where((query.camids == UNKNOWN) | (same_person == 0), 0, same_both)
+    return same_person - junk
+
+
+def _count(among: Ints, values: Ints) -> Ints:
+    """`(N,)` how often each of `values` stands in `among`."""
+    distinct, counts = np.unique(among, return_counts=True)
+    place = np.minimum(np.searchsorted(distinct, values), len(distinct) - 1)
+    return np.where(distinct[place] == values, counts[place], 0).astype(np.int64)
+
+
+def _without_unknown_people(splits: dict[str, Split]) -> tuple[list[Split], tuple[str, ...]]:
+    kept, dropped = [], []
+    for title, split in splits.items():
+        known = split.pids != UNKNOWN
+        kept.append(split if known.all() else _rows(split, known))
+        if not known.all():
+            dropped.append(f"{title} {np.count_nonzero(~known):,}")
+    return kept, (f"pictures with identity -1 are left out: {', '.join(dropped)}",) if dropped else ()
+
+
+def _rows(split: Split, mask: NDArray[np.bool_]) -> Split:
+    paths = Strings(path for path, keep in zip(split.paths, mask.tolist(), strict=True) if keep)
+    return Split(split.root, paths, split.pids[mask], split.camids[mask], split.clothes[mask])
+
+
+def _refuse_own_positives(name: str, query: Split, gallery: Split) -> None:
+    """With a known camera a picture that is in both is junk to itself; without one it would be found at rank 1."""
+    without_camera = np.flatnonzero(query.camids == UNKNOWN).tolist()
+    in_gallery = set(gallery.paths) if without_camera else set()
+    both = [path for path in (query.paths[row] for row in without_camera) if path in in_gallery]
+    if both:
+        raise UserError(
+            f"dataset '{name}': {len(both):,} pictures without a camera are both query and gallery and would find "
+            f"themselves; first: {both[0]}. Keep each in one of the two"
+        )
+
+
+def _queries_without_positive(name: str, query: Split, gallery: Split) -> tuple[str, ...]:
+    lonely = np.flatnonzero(positives(query, gallery) == 0)
+    if not len(lonely):
+        return ()
+    first = query.paths[int(lonely[0])]
+    if len(lonely) == len(query):
+        raise UserError(
+            f"dataset '{name}': none of the {len(query):,} queries in {query.root} has a positive in the gallery: "
+            f"{_why_none(query, gallery)}; first query: {first}"
+        )
+    another = " in another camera" if query.cameras else ""
+    return (
+        f"{len(lonely):,} of {len(query):,} queries have no positive{another}: "
+        f"they are left out of the scores; first: {first}",
+    )
+
+
+def _why_none(query: Split, gallery: Split) -> str:
+    shared = np.intersect1d(query.pids, gallery.pids)
+    if not len(shared):
+        return "no identity is in both query and gallery (do both number people the same way?)"
+    remedy = "leave the camera ids empty (reader csv or folders), so that nothing is junk"
+    cameras = np.union1d(query.camids, gallery.camids)
+    if len(cameras) == 1:
+        return f"every picture has camera {cameras[0]}, and the same person in the same camera does not count; {remedy}"
+    return (
+        f"the {len(shared):,} identities that query and gallery share are there only in the same camera, which does "
+        f"not count; give the gallery pictures of other cameras or {remedy}"
+    )

@@ -1,0 +1,123 @@
+"""What lies in a folder: its pictures in sorted order, and sentences for a folder that is not there."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from common.contracts import UNKNOWN
+from common.errors import UserError
+from data.samples import Ints, Split, Strings
+
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+
+
+def pictures(root: Path, folder: str = "") -> list[str]:
+    """The picture files anywhere below `root/folder`: paths relative to `root` with forward slashes, sorted.
+
+    Hidden files and folders and files that are not pictures (`Thumbs.db`, `readme.txt`) are left out.
+
+    Raises:
+        UserError: a folder cannot be read, or a link leads to nothing.
+    """
+    found: list[str] = []
+    waiting = [folder]
+    while waiting:
+        here = waiting.pop()
+        for entry in scan(root / here):
+            path = f"{here}/{entry.name}" if here else entry.name
+            if entry.is_dir():
+                _refuse_circle(entry)
+                waiting.append(path)
+            elif entry.name.lower().endswith(PICTURE_SUFFIXES):
+                if not entry.is_file():
+                    raise UserError(f"{root / path} is a link that leads to no file; mend the link or remove it")
+                found.append(path)
+    return sorted(found)
+
+
+def _refuse_circle(entry: os.DirEntry[str]) -> None:
+    """Links to folders are followed (people link subsets together), but not back up."""
+    if entry.is_symlink() and Path(entry.path).parent.resolve().is_relative_to(Path(entry.path).resolve()):
+        raise UserError(f"{entry.path} is a link to a folder it lies in; remove the link")
+
+
+def folders(folder: Path) -> list[str]:
+    """The names of the folders directly in `folder`, sorted, without the hidden ones."""
+    return [entry.name for entry in scan(folder) if entry.is_dir()]
+
+
+def scan(folder: Path) -> list[os.DirEntry[str]]:
+    """The entries of one folder that are not hidden, sorted by name."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((e for e in entries if not e.name.startswith(".")), key=lambda entry: entry.name)
+    except OSError as error:
+        raise UserError(f"cannot read the folder {folder}: {error.strerror}; make it readable (chmod u+rx)") from error
+
+
+def require_folder(root: Path, name: str, expected: str) -> None:
+    """Raise `UserError` unless `root` is a folder with something in it; `expected` says what should be there."""
+    if not root.is_dir():
+        fault = "is a file, not a folder" if root.exists() else "does not exist"
+        raise UserError(f"dataset '{name}': {root} {fault}; expected a folder with {expected}. {how_to_say(name)}")
+    if not scan(root):
+        raise UserError(f"dataset '{name}': {root} is empty; expected {expected}. {how_to_say(name)}")
+
+
+def wrong_folder(root: Path, name: str, expected: str, fits: Callable[[Path], bool]) -> UserError:
+    """The error for a folder that does not hold `expected`; names the folder above or below that does."""
+    here = root.absolute()
+    near = [here.parent, here.parent.parent, *(here / child for child in folders(here))]
+    match = next((folder for folder in near if fits(folder)), None)
+    advice = f"{match} does: give it with data.root={match}" if match else how_to_say(name)
+    return UserError(f"dataset '{name}': {root} does not hold {expected}. {advice}")
+
+
+def how_to_say(name: str) -> str:
+    """What to type when the folder of a dataset is another one."""
+    return f"Say where it lies with data.root=/path/to/{name} or in configs/datasets.yml"
+
+
+def parse(root: Path, name: str, paths: Sequence[str], pattern: re.Pattern[str], form: str) -> tuple[Ints, Ints]:
+    """Identities and cameras from base names.
+
+    Args:
+        pattern: matched at the start of each base name; its groups `pid` and `cam` are whole numbers, cameras
+            counted from 1 in the name and from 0 in the result.
+        form: what a name should look like, for the error.
+
+    Returns:
+        pids, camids: `(N,)` each.
+
+    Raises:
+        UserError: names up to three files that do not fit, and how many there are.
+    """
+    matches = [pattern.match(path.rpartition("/")[2]) for path in paths]
+    wrong = [path for path, match in zip(paths, matches, strict=True) if match is None]
+    if wrong:
+        more = ", ..." if len(wrong) > 3 else ""
+        raise UserError(
+            f"dataset '{name}': {len(wrong):,} of {len(paths):,} file names in {root} do not tell person and camera: "
+            f"{', '.join(wrong[:3])}{more}; expected {form}. Rename these files or move them away"
+        )
+    fits = [match for match in matches if match is not None]
+    pids = np.fromiter((int(match["pid"]) for match in fits), dtype=np.int64, count=len(fits))
+    cameras = np.fromiter((int(match["cam"]) for match in fits), dtype=np.int64, count=len(fits))
+    return pids, cameras - 1
+
+
+def split_of(root: Path, paths: Sequence[str], pids: Ints, camids: Ints, clothes: Ints | None = None) -> Split:
+    """A split from columns; clothes are unknown unless given."""
+    if clothes is None:
+        clothes = np.full(len(paths), UNKNOWN, dtype=np.int64)
+    return Split(root, Strings(paths), pids, camids, clothes)
+
+
+def empty_split(root: Path) -> Split:
+    """A split without pictures."""
+    return Split.of(root, ())
