@@ -1,0 +1,35 @@
+"""The systems, by name. A new one is a file here and a line in `METHODS`."""
+
+from __future__ import annotations
+
+from common.errors import unknown_name
+from configs.schema import Config, Section
+from modeling.methods.baseline import Baseline
+from modeling.methods.method import Embedder, Facts, Method
+
+METHODS: dict[str, type[Method]] = {
+    "baseline": Baseline,
+}
+
+
+def method_class(name: str) -> type[Method]:
+    """The class of a method; an unknown name is an error that lists the known ones."""
+    if name not in METHODS:
+        raise unknown_name("method", name, METHODS)
+    return METHODS[name]
+
+
+def options_of(name: str) -> type[Section]:
+    """The schema of a method's `options:` (for `configs.loader.load`)."""
+    return method_class(name).Options
+
+
+def build_method(config: Config, facts: Facts) -> Method:
+    """What `method:` asks for, to be trained."""
+    return method_class(config.method).build(config, facts)
+
+
+def build_embedder(config: Config) -> Embedder:
+    """The evaluation network of `method:`, without what only training needs and without loading pretrained weights."""
+    bare = config.model.model_copy(update={"pretrained": "none"})
+    return method_class(config.method).build_embedder(config.model_copy(update={"model": bare}))

@@ -1,0 +1,147 @@
+"""Contract 3: what a system has to say of itself to be trained and evaluated here.
+
+A method is a network for evaluation (`Embedder`) and, around it, what training needs. It writes no training loop: it
+yields one `Update` per optimiser step and the engine does the rest.
+
+    class Mine(Method):
+        Options = MyOptions                              # a Section: its keys in the YAML's `options:`
+
+        def training_step(self, batch, stage):
+            features = self.embedder.pooled(batch.images)
+            yield Update({"identity": stage.weights["identity"] * loss(features, batch.labels)})
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from torch import Tensor, nn
+
+from common.contracts import Batch, Embedding
+from common.events import Handler
+from configs.schema import Config, Optimizer, Schedule, Section, Term
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a method may know of the training set when it is built; columns of `N` rows, −1 unknown.
+
+    Attributes:
+        num_classes: C, the number of labelled identities.
+        labels, camids, clothes, domain: `(N,)` int64, as in `Batch`.
+    """
+
+    num_classes: int
+    labels: Tensor
+    camids: Tensor
+    clothes: Tensor
+    domain: Tensor
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where training stands.
+
+    Attributes:
+        epoch: from 1.
+        epochs: how many there will be.
+        iteration: from 1, over the whole run.
+        weights: the weight of each of the method's terms in this epoch; 0 when it is off.
+        random: a generator seeded by (seed, iteration), the same on every rank and after resuming.
+    """
+
+    epoch: int
+    epochs: int
+    iteration: int
+    weights: Mapping[str, float]
+    random: np.random.Generator
+
+
+@dataclass(frozen=True)
+class Update:
+    """One optimiser step.
+
+    Attributes:
+        losses: weighted terms by name; their sum is differentiated. Only parameters of `optimizers` receive
+            gradients, whatever else the graph reaches. The set of parameters reached must not depend on the data:
+            a loss without anything to learn from is a zero that hangs on its inputs.
+        optimizers: names in `Method.optimizers()` that step; each at most once per batch.
+        metrics: further numbers to log (accuracies, counts), not differentiated.
+    """
+
+    losses: Mapping[str, Tensor]
+    optimizers: tuple[str, ...] = ("main",)
+    metrics: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ParameterGroup:
+    """Parameters that share a learning rate: `backbone_lr` when `pretrained`, else `lr`."""
+
+    parameters: Sequence[nn.Parameter]
+    pretrained: bool = False
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One optimiser: its parameters, and its settings where they are not the configuration's."""
+
+    groups: Sequence[ParameterGroup]
+    optimizer: Optimizer | None = None
+    schedule: Schedule | None = None
+
+
+class Embedder(nn.Module, ABC):
+    """The network that evaluation needs, and nothing else; a checkpoint's `model` part is its state.
+
+    Attributes:
+        scorer: how two embeddings compare, a name in `retrieval.scorers`.
+        flip: whether a picture's feature is the sum over it and its mirror image, as published.
+    """
+
+    scorer: ClassVar[str] = "cosine"
+    flip: ClassVar[bool] = False
+
+    @abstractmethod
+    def forward(self, images: Tensor, **extras: Tensor) -> Embedding:
+        """Embed normalised pictures `(B, 3, H, W)`; `extras` are further inputs of the batch by name."""
+
+
+class Method(nn.Module, ABC):
+    """A system: an embedder, what is trained around it, and the steps of its training."""
+
+    Options: ClassVar[type[Section]] = Section
+
+    def __init__(self, embedder: Embedder) -> None:
+        super().__init__()
+        self.embedder = embedder
+
+    @classmethod
+    @abstractmethod
+    def build_embedder(cls, config: Config) -> Embedder:
+        """The evaluation network of a configuration, with the weights `model.pretrained` asks for."""
+
+    @classmethod
+    @abstractmethod
+    def build(cls, config: Config, facts: Facts) -> Method:
+        """The whole method, ready for its first training step."""
+
+    @abstractmethod
+    def training_step(self, batch: Batch, stage: Stage) -> Iterator[Update]:
+        """The updates of one batch in order; the engine resumes after each optimiser step."""
+
+    @abstractmethod
+    def optimizers(self) -> dict[str, Recipe]:
+        """Every optimiser by name."""
+
+    def terms(self) -> dict[str, Term]:
+        """The losses that are scheduled by epoch; their weights arrive in `Stage.weights`."""
+        return {}
+
+    def handlers(self) -> Sequence[Handler]:
+        """Ignite handlers the method brings (mixup, memory write, pseudo-labels)."""
+        return ()
