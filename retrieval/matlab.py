@@ -1,0 +1,43 @@
+"""Features for MATLAB and Octave: a MAT v5 file with the fields that re-identification code has always used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from common.errors import UserError
+from common.files import write_atomically
+from retrieval.columns import Features
+
+LIMIT = 2**31 - 1
+"""Bytes of one variable in a MAT v5 file that every reader takes."""
+
+
+def write_mat(path: Path, features: Features, paths: Sequence[str]) -> None:
+    """Write `feat (N, D)` float32, `ids (1, N)`, `cam_ids (1, N)` int64 and `img_path`, N rows padded with blanks.
+
+    Identities and cameras are written as they are (cameras count from 0; −1 unknown).
+
+    Raises:
+        UserError: SciPy is not installed, or the features are too large for the format.
+    """
+    try:
+        from scipy.io import savemat
+    except ImportError as error:
+        raise UserError("writing a .mat file needs SciPy: pip install scipy") from error
+    # Characters take two bytes in the file, and the widest path sets the width of all.
+    largest = max(features.vectors.nbytes, 2 * len(paths) * max(map(len, paths), default=0))
+    if largest > LIMIT:
+        raise UserError(
+            f"{path}: {largest / 2**30:.1f} GiB do not fit in a MAT v5 file, which ends at 2 GiB; "
+            "use features.npy, which MATLAB reads with npy-matlab"
+        )
+    fields = {
+        "feat": np.asarray(features.vectors, dtype=np.float32),
+        "ids": features.columns.pids[None, :],
+        "cam_ids": features.columns.camids[None, :],
+        "img_path": np.array(list(paths), dtype=np.str_),
+    }
+    write_atomically(path, lambda file: savemat(file, fields))
