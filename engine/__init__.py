@@ -1,0 +1,1 @@
+"""How it is trained and evaluated: Ignite engines, and handlers with one job each."""

@@ -1,0 +1,157 @@
+"""Pictures into embeddings, once each, over all processes, into memory or into a feature folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import ignite.distributed as idist
+import numpy as np
+import torch
+from ignite.engine import Engine
+from numpy.typing import NDArray
+from torch import Tensor
+
+from common.contracts import Embedding
+from common.progress import watched
+from configs.schema import Config
+from data.loader import PictureLoader, Pictures, RawBatch, WholeBatches
+from data.samples import Split
+from data.transforms import Preprocessing
+from engine.gather import gather_rows
+from engine.handlers.progress import Progress
+from modeling.methods.method import Embedder
+from retrieval.columns import Columns, Features
+
+Array = NDArray[np.float32]
+
+
+class Stopped(Exception):
+    """A signal arrived while features were extracted."""
+
+
+class Sink(Protocol):
+    """Where rows go as they are ready, in any order."""
+
+    def write(
+        self, index: NDArray[np.int64], vectors: Array, parts: Array | None, visibility: Array | None
+    ) -> None: ...
+
+
+class InMemory:
+    """A sink that keeps the rows.
+
+    Args:
+        columns: the labels of all N rows.
+    """
+
+    def __init__(self, columns: Columns) -> None:
+        self.columns = columns
+        self._arrays: dict[str, Array] = {}
+
+    def write(self, index: NDArray[np.int64], vectors: Array, parts: Array | None, visibility: Array | None) -> None:
+        given = {"vectors": vectors, "parts": parts, "visibility": visibility}
+        for name, rows in given.items():
+            if rows is not None:
+                shape = (len(self.columns), *rows.shape[1:])
+                self._arrays.setdefault(name, np.zeros(shape, dtype=np.float32))[index] = rows
+
+    def features(self) -> Features:
+        return Features(columns=self.columns, **self._arrays)
+
+
+def columns_of(split: Split) -> Columns:
+    """A split's labels in the words of `retrieval`."""
+    return Columns(split.pids, split.camids, split.clothes)
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """How pictures become features, whoever asks for them.
+
+    Attributes:
+        workers: loader processes.
+        flip: add the embedding of the mirrored picture.
+    """
+
+    preprocessing: Preprocessing
+    device: torch.device
+    batch_size: int
+    workers: int
+    flip: bool
+
+    @classmethod
+    def of(cls, config: Config, embedder: Embedder, device: torch.device) -> Extraction:
+        """As the configuration says; the flip is the method's habit unless it is configured."""
+        flip = embedder.flip if config.test.flip is None else config.test.flip
+        return cls(Preprocessing.of(config.data), device, config.test.batch_size, config.data.workers, flip)
+
+
+def extract(
+    embedder: Embedder,
+    split: Split,
+    sink: Sink | None,
+    how: Extraction,
+    title: str = "features",
+    stop: Callable[[], bool] | None = None,
+) -> None:
+    """Embed every picture of `split` in float32 and write it to `sink`.
+
+    Batches are handed to the processes whole, so the features do not depend on how many there are.
+
+    Args:
+        sink: None on a process that only computes.
+        title: of the progress bar.
+        stop: asked after each batch on all processes; `Stopped` is raised on all when it says so.
+
+    Raises:
+        UserError: a picture cannot be read (named).
+    """
+    world = idist.get_world_size()
+    batches = WholeBatches(len(split), how.batch_size, idist.get_rank(), world)
+    loader = PictureLoader(Pictures(split.file, how.preprocessing), batches, how.workers)
+    steps = -(-len(split) // (how.batch_size * world))
+    embedder.eval()
+
+    def process(engine: Engine, batch: RawBatch) -> None:
+        images = how.preprocessing.normalise(batch.pixels.to(how.device, non_blocking=True))
+        embedding = _embed(embedder, images, how.flip)
+        rows = gather_rows(batch.rows.to(how.device))
+        fields = {
+            name: gather_rows(value.float()[: len(batch.rows)]).cpu().numpy()
+            for name, value in embedding.fields().items()
+            if name != "maps"
+        }
+        if sink is not None:
+            sink.write(rows.cpu().numpy(), fields["vector"], fields.get("parts"), fields.get("visibility"))
+        if stop is not None and stop():
+            raise Stopped
+
+    extractor: Any = Engine(process)
+    if watched() and idist.get_rank() == 0:
+        Progress(title).attach(extractor)
+    with loader:
+        extractor.run(_padded(loader, steps, how.preprocessing), max_epochs=1, epoch_length=steps)
+
+
+def _embed(embedder: Embedder, images: Tensor, flip: bool) -> Embedding:
+    with torch.inference_mode():
+        embedding: Embedding = embedder(images)
+        if not flip:
+            return embedding
+        mirrored: Embedding = embedder(images.flip(3))
+        parts = None if embedding.parts is None or mirrored.parts is None else embedding.parts + mirrored.parts
+        return Embedding(embedding.vector + mirrored.vector, parts, embedding.visibility)
+
+
+def _padded(loader: PictureLoader, steps: int, preprocessing: Preprocessing) -> Iterator[RawBatch]:
+    """The loader's batches, then batches of no rows until `steps`: every process takes part in every gathering.
+
+    Such a batch still shows one grey picture to the network, so that the shapes of its embedding are known.
+    """
+    yield from loader
+    for _ in range(steps - len(loader)):
+        grey = torch.zeros((1, preprocessing.height, preprocessing.width, 3), dtype=torch.uint8)
+        none = torch.empty(0, dtype=torch.int64)
+        yield RawBatch(grey, none, none)

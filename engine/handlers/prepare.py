@@ -1,0 +1,54 @@
+"""What the loader gives becomes a `Batch` on the device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+from torch import Tensor
+
+from common.contracts import Batch
+from data.loader import RawBatch
+from data.training_set import TrainingSet
+from data.transforms import Preprocessing
+from modeling.methods.method import Facts
+
+
+class PrepareBatch:
+    """Moves pixels to the device, normalises them and looks up their labels by row.
+
+    Attributes:
+        facts: the columns on the device. A handler that changes identities (pseudo-labels) writes into
+            `facts.labels`; the next batch has them.
+
+    Example:
+        >>> PrepareBatch(training_set, preprocessing, device).attach(trainer)   # before any other handler
+    """
+
+    def __init__(self, training_set: TrainingSet, preprocessing: Preprocessing, device: torch.device) -> None:
+        self.preprocessing, self.device = preprocessing, device
+        columns = (training_set.labels, training_set.camids, training_set.clothes, training_set.domain)
+        self.facts = Facts(training_set.num_classes, *(torch.from_numpy(column).to(device) for column in columns))
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.ITERATION_STARTED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        state: Any = engine.state
+        state.batch = self.prepare(state.batch)
+
+    def prepare(self, raw: RawBatch) -> Batch:
+        index = self._move(raw.rows)
+        return Batch(
+            images=self.preprocessing.normalise(self._move(raw.pixels)),
+            labels=self.facts.labels[index],
+            camids=self.facts.camids[index],
+            clothes=self.facts.clothes[index],
+            index=index,
+            domain=self.facts.domain[index],
+            geometry=self._move(raw.geometry),
+        )
+
+    def _move(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.device, non_blocking=True)

@@ -1,0 +1,141 @@
+"""One process per device: through torchrun, inside `srun`, or right here when one process is enough.
+
+Several machines: the same command on each, told apart by the environment.
+
+    NNODES=2 NODE_RANK=0 MASTER_ADDR=host0 MASTER_PORT=29500 bash train.sh 0,1,2,3 configs/market.yml
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+
+import ignite.distributed as idist
+import torch
+
+from common.errors import UserError
+from engine.devices import Devices
+
+Work = Callable[[torch.device], int]
+
+
+def launch(devices: Devices, argv: Sequence[str], work: Work) -> int:
+    """Run `work(device)` on every process and return the exit status.
+
+    Args:
+        devices: of this machine.
+        argv: the command to start a process with (script and arguments), which arrives here again inside it.
+        work: what to do; raises `UserError` for what the user can mend.
+    """
+    if _inside_torchrun() or _inside_srun():
+        return _join(devices, work)
+    nodes = int(os.environ.get("NNODES", "1"))
+    if devices.processes * nodes == 1:
+        return _work(devices.device(0), work)
+    return _torchrun(devices, nodes, argv)
+
+
+def is_launcher(devices: Devices) -> bool:
+    """Whether this process will start others rather than work itself."""
+    several = devices.processes * int(os.environ.get("NNODES", "1")) > 1
+    return several and not (_inside_torchrun() or _inside_srun())
+
+
+def _join(devices: Devices, work: Work) -> int:
+    """Work as one process of a group."""
+    local_rank = int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0")))
+    if local_rank >= devices.processes:
+        raise UserError(
+            f"process {local_rank} of this machine has no device: {devices.processes} named; name one per process"
+        )
+    torch.set_num_threads(devices.threads())
+    device = devices.device(local_rank)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    idist.initialize(devices.backend)
+    try:
+        if idist.get_world_size() != _world():
+            raise RuntimeError(f"{idist.get_world_size()} processes found each other, {_world()} were started")
+        return _work(device, work)
+    finally:
+        idist.finalize()
+
+
+def _work(device: torch.device, work: Work) -> int:
+    try:
+        return work(device)
+    finally:
+        # Whatever still holds the process group when the interpreter ends makes gloo abort (docs/dependencies.md).
+        gc.collect()
+
+
+def _torchrun(devices: Devices, nodes: int, argv: Sequence[str]) -> int:
+    from torch.distributed import run as torchrun
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    os.environ.setdefault("OMP_NUM_THREADS", str(devices.threads()))
+    os.environ.pop("SLURM_JOB_ID", None)  # torchrun, not SLURM, numbers the processes; Ignite would take its word
+    # The processes say what went wrong themselves; torchrun's own account of it is of no use to a user.
+    logging.disable(logging.CRITICAL)
+    where = ["--standalone"]
+    if nodes > 1:
+        address, port = os.environ.get("MASTER_ADDR"), os.environ.get("MASTER_PORT", "29500")
+        if not address or "NODE_RANK" not in os.environ:
+            raise UserError("NNODES is set: set MASTER_ADDR (the first machine) and NODE_RANK (0, 1, …) as well")
+        where = [f"--nnodes={nodes}", f"--node-rank={os.environ['NODE_RANK']}"]
+        where += [f"--master-addr={address}", f"--master-port={port}"]
+    try:
+        torchrun.main([*where, f"--nproc-per-node={devices.processes}", *argv])
+    except ChildFailedError as failure:
+        codes = [error.exitcode for error in failure.failures.values()]
+        return next((code for code in codes if code > 0), 1)
+    except SignalException as interrupt:
+        return 128 + int(interrupt.sigval)
+    return 0
+
+
+def _world() -> int:
+    """How many processes were started in all."""
+    return int(os.environ.get("WORLD_SIZE", os.environ.get("SLURM_NTASKS", "1")))
+
+
+def _inside_torchrun() -> bool:
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def _inside_srun() -> bool:
+    """A job step of several tasks; a batch script's own shell has no step."""
+    return "SLURM_STEP_ID" in os.environ and _world() > 1
+
+
+def run_door(main: Callable[[], int]) -> None:
+    """Run a door's `main` and end the process: a user's mistake is one sentence and status 1, Ctrl-C status 130."""
+    logging.getLogger("ignite").setLevel(logging.CRITICAL)  # it logs every exception that passes through an engine
+    try:
+        status = main()
+    except UserError as error:
+        print(f"{_speaker()}error: {error}", file=sys.stderr, flush=True)
+        status = 1
+    except KeyboardInterrupt:
+        status = 128 + signal.SIGINT
+    except RuntimeError as error:
+        if not _deserted(error):
+            raise
+        status = 1
+    sys.exit(status)
+
+
+def _deserted(error: RuntimeError) -> bool:
+    """Another process ended with a message of its own, and this one noticed while talking to it."""
+    signs = ("closed by peer", "Connection reset", "Broken pipe", "Connection refused")
+    return _world() > 1 and any(sign in str(error) for sign in signs)
+
+
+def _speaker() -> str:
+    rank = os.environ.get("RANK", "0")
+    return f"[process {rank}] " if rank != "0" else ""

@@ -1,0 +1,244 @@
+"""A training run from its configuration: what is prepared, which handlers are attached and in what order."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from dataclasses import dataclass
+
+import ignite.distributed as idist
+import torch
+from ignite.handlers import EMAHandler
+
+from common.errors import UserError, did_you_mean
+from common.files import write_text
+from common.progress import watched
+from configs.loader import dump, plain
+from configs.schema import Config
+from data.catalog import find
+from data.loader import PictureLoader, Pictures
+from data.samplers import build_batches
+from data.samples import Dataset, require
+from data.training_set import TrainingSet
+from data.transforms import Augmentation, Preprocessing
+from engine.amp import Amp
+from engine.checkpoint import Checkpoint, commit, versions
+from engine.evaluation import evaluate_network
+from engine.extraction import Extraction
+from engine.gradients import broadcast_state
+from engine.handlers.batch_statistics import BatchStatistics
+from engine.handlers.checkpoints import Checkpoints
+from engine.handlers.epoch_order import EpochOrder
+from engine.handlers.learning_rates import LearningRates
+from engine.handlers.nonfinite import NonFiniteLoss
+from engine.handlers.prepare import PrepareBatch
+from engine.handlers.progress import Progress
+from engine.handlers.report import Report
+from engine.handlers.stages import Stages
+from engine.handlers.stop import StopOnSignal
+from engine.handlers.target_evaluation import TargetEvaluation
+from engine.handlers.tensorboard import Curves
+from engine.handlers.throughput import Throughput
+from engine.logs import MetricsFile, close_log, open_log
+from engine.optimizers import build_optimizers
+from engine.runs import Folders, to_resume
+from engine.state import RunState
+from engine.trainer import TrainingStep, create_trainer
+from modeling.backbones import ensure_downloaded
+from modeling.methods import build_method
+from modeling.methods.method import Method
+from retrieval.results import METRICS, Scores
+
+logger = logging.getLogger("reid")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything a run needs that can be wrong before it starts."""
+
+    source: Dataset
+    target: Dataset
+    training_set: TrainingSet
+    checkpoint: Checkpoint | None  # to go on from
+
+
+def prepare(config: Config) -> Prepared:
+    """Read the datasets, fetch weights, look at the run's folder; every mistake of the user's shows here.
+
+    Raises:
+        UserError: of the configuration, the datasets, the folders or an earlier run of the same name.
+    """
+    if config.train.best not in METRICS:
+        hint = did_you_mean(config.train.best, METRICS) or f"; known: {', '.join(METRICS)}"
+        raise UserError(f"train.best={config.train.best} is not a score{hint}")
+    if config.train.ema is not None and config.train.opt_level == "O2":
+        raise UserError("train.ema needs float32 weights to average; set train.opt_level to O0 or O1")
+    source = require(find(config.data.source, config.data.root), "train")
+    same = config.target == config.data.source and config.target_root == config.data.root
+    target = require(source if same else find(config.target, config.target_root), "query", "gallery")
+    training_set = TrainingSet.of([source.train])
+    checkpoint = to_resume(config, training_set.label_map_hash())
+    Folders.of(config).make()
+    if checkpoint is None:
+        ensure_downloaded(config.model.backbone, config.model.pretrained)
+    return Prepared(source, target, training_set, checkpoint)
+
+
+def train(config: Config, device: torch.device) -> int:
+    """Run a configuration on this process's device; the exit status is 0, or 128 + the signal that stopped it."""
+    prepared = prepare(config)
+    folders = Folders.of(config)
+    if prepared.checkpoint is None and idist.get_rank() == 0:
+        folders.clear()
+    open_log(folders.logs / "train.log")
+    try:
+        with MetricsFile(folders.logs / "metrics.jsonl") as metrics, contextlib.ExitStack() as closing:
+            return _Run(config, device, prepared, metrics, closing).go()
+    finally:
+        close_log()
+
+
+class _Run:
+    """The pieces of one run, put together in the order in which they depend on each other."""
+
+    def __init__(
+        self,
+        config: Config,
+        device: torch.device,
+        prepared: Prepared,
+        metrics: MetricsFile,
+        closing: contextlib.ExitStack,
+    ) -> None:
+        self.config, self.device, self.prepared, self.metrics, self.closing = config, device, prepared, metrics, closing
+        self.folders = Folders.of(config)
+        rank, world = idist.get_rank(), idist.get_world_size()
+        training_set, preprocessing = prepared.training_set, Preprocessing.of(config.data)
+
+        batches = build_batches(config.batches, training_set.labels, config.seed, rank, world)
+        augmentation = Augmentation(config.data.augment, preprocessing)
+        pictures = Pictures(training_set.file, preprocessing, augmentation, config.seed)
+        self.batches = batches
+        self.loader = closing.enter_context(PictureLoader(pictures, batches, config.data.workers))
+        self.preparing = PrepareBatch(training_set, preprocessing, device)
+
+        self.method = self._build_method()
+        self.amp = Amp.of(config.train, device)
+        self.amp.initialize(self.method)
+        self.optimizers = build_optimizers(self.method.optimizers(), config, self.amp.master)
+        torch.manual_seed(config.seed + rank)  # dropout and its kin differ between processes
+
+        step = TrainingStep(self.method, self.optimizers, self.amp, config.train.clip_norm, config.train.accumulate)
+        self.trainer = create_trainer(step)
+        ema = config.train.ema
+        averaged = None if ema is None else EMAHandler(self.method.embedder, 1 - ema, handle_buffers="update")
+        self.state = RunState(self.method, self.optimizers, self.amp, self.trainer, self._card(), averaged)
+        self.stop = self._attach()
+
+    def go(self) -> int:
+        """Train to the end or to a signal."""
+        self._introduce()
+        if self.prepared.checkpoint is not None:
+            self._resume(self.prepared.checkpoint)
+        started = time.perf_counter()
+        self.trainer.run(self.loader, max_epochs=self.config.train.epochs, epoch_length=len(self.loader))
+        if self.stop.received:
+            return 128 + self.stop.received
+        last, device = self.folders.epochs()[-1], self.device.index if self.device.type == "cuda" else "cpu"
+        logger.info("finished in %.0f s", time.perf_counter() - started)
+        logger.info("evaluate with: python3 eval.py %s %s", device, last)
+        return 0
+
+    def _build_method(self) -> Method:
+        """The same network on every process, then a random stream of its own for each."""
+        config = self.config
+        torch.manual_seed(config.seed)
+        if self.prepared.checkpoint is not None:  # its weights come from there
+            config = config.model_copy(update={"model": config.model.model_copy(update={"pretrained": "none"})})
+        method = build_method(config, self.preparing.facts).to(self.device)
+        method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stubs
+        broadcast_state(method)
+        return method
+
+    def _attach(self) -> StopOnSignal:
+        """All handlers. Those of one event run in the order of this function."""
+        config, trainer, optimizers = self.config.train, self.trainer, self.optimizers
+        main = next(iter(optimizers.values()))
+        recipes = self.method.optimizers()
+        schedules = {name: recipes[name].schedule or self.config.schedule for name in optimizers}
+        how = Extraction.of(self.config, self.method.embedder, self.device)
+        checkpoints = Checkpoints(self.folders, self.state, config.checkpoint_every, config.keep, config.best)
+        stop = StopOnSignal(checkpoints.save_interrupted, every=config.accumulate)
+
+        def evaluate() -> Scores:
+            return evaluate_network(self.state.network(), self.prepared.target, how, stop.requested)
+
+        throughput = Throughput()
+        EpochOrder(self.batches).attach(trainer)
+        self.preparing.attach(trainer)
+        Stages(self.method, config.epochs, self.config.seed).attach(trainer)
+        LearningRates(optimizers, schedules, config.epochs).attach(trainer)
+        NonFiniteLoss(self.prepared.training_set.file).attach(trainer)
+        for handler in self.method.handlers():
+            handler.attach(trainer)
+        if self.state.averaged is not None:
+            self.state.averaged.attach(trainer)
+        throughput.attach(trainer)
+        Report(self.metrics, throughput, main, config.log_every).attach(trainer)
+        BatchStatistics(self.method).attach(trainer)
+        TargetEvaluation(evaluate, config.evaluate_every, self.metrics).attach(trainer)
+        if idist.get_rank() == 0:
+            curves = Curves(self.folders.logs, main, config.log_every)
+            self.closing.callback(curves.close)
+            curves.attach(trainer)
+            if watched():
+                Progress("epoch").attach(trainer)
+        checkpoints.attach(trainer)
+        stop.attach(trainer)
+        return stop
+
+    def _card(self) -> dict[str, object]:
+        config, prepared = self.config, self.prepared
+        return {
+            "name": config.name,
+            "method": config.method,
+            "config": plain(config),
+            "preprocessing": Preprocessing.of(config.data).as_dict(),
+            "scorer": self.method.embedder.scorer,
+            "num_classes": prepared.training_set.num_classes,
+            "label_map": prepared.training_set.label_map_hash(),
+            "source": {"name": prepared.source.name, "fingerprint": prepared.source.fingerprint()},
+            "target": {"name": prepared.target.name, "fingerprint": prepared.target.fingerprint()},
+            "best_by": f"{config.train.best} on the target's query and gallery",
+            "versions": versions(),
+            "commit": commit(),
+        }
+
+    def _introduce(self) -> None:
+        """Say what is about to be trained, on what and where it goes."""
+        config, folders = self.config, self.folders
+        world = idist.get_world_size()
+        source, target = self.prepared.source, self.prepared.target
+        for dataset in [source] if target is source else [source, target]:
+            logger.info("%s", dataset.summary())
+        size = sum(parameter.numel() for parameter in self.method.parameters()) / 1e6
+        logger.info(
+            "run '%s': %s on %s, %.1f M parameters, %s, %d process%s on %s, batches of %d (%d an epoch), %d epochs",
+            *(config.name, config.method, config.model.backbone, size, self.amp, world, "es" if world > 1 else ""),
+            *(self.device, config.batches.size, len(self.loader), config.train.epochs),
+        )
+        logger.info("checkpoints in %s, logs in %s", folders.checkpoints, folders.logs)
+        if idist.get_rank() == 0:
+            write_text(folders.checkpoints / "config.yml", "# The whole configuration of this run.\n" + dump(config))
+
+    def _resume(self, checkpoint: Checkpoint) -> None:
+        self.state.restore(checkpoint)
+        iteration, length = checkpoint.training["iteration"], checkpoint.training["epoch_length"]
+        if length != len(self.loader):
+            raise UserError(
+                f"an epoch had {length} batches when the run '{self.config.name}' was stopped, now it has"
+                f" {len(self.loader)}; put the dataset and the batches back as they were"
+            )
+        position = {"iteration": iteration, "epoch_length": length, "max_epochs": self.config.train.epochs}
+        self.trainer.load_state_dict(position)
+        logger.info("going on after %d of %d iterations", iteration, length * self.config.train.epochs)
