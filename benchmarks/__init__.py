@@ -1,0 +1,1 @@
+"""What is fast and what works, as printed tables; each file says how to run it."""

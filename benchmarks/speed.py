@@ -1,0 +1,110 @@
+"""Training speed and where it goes, as ratios within one run.
+
+    .venv/bin/python -m benchmarks.speed --backbone resnet18 --height 128 --width 64
+
+Each row is the median of `--repeat` steps after a warm-up, on pictures of a street made for it. The last column is what
+to keep: absolute figures change with the machine and what else it does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from configs.schema import Config, Data, Model
+from data.loader import Pictures, RawBatch, stack
+from data.readers import read
+from data.samplers import Key
+from data.street import StreetConfig, write_street
+from data.training_set import TrainingSet
+from data.transforms import Augmentation, Preprocessing
+from engine.amp import Amp
+from engine.handlers.prepare import PrepareBatch
+from engine.launch import run_door
+from engine.optimizers import build_optimizers
+from engine.trainer import TrainingStep, create_trainer
+from modeling.methods import build_method, options_of
+from modeling.methods.method import Stage
+
+
+def median_seconds(work: Callable[[], object], repeat: int) -> float:
+    """Of `repeat` calls after two that do not count."""
+    seconds = []
+    for _ in range(repeat + 2):
+        started = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds[2:])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--backbone", default="resnet18")
+    parser.add_argument("--height", type=int, default=128)
+    parser.add_argument("--width", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--repeat", type=int, default=8)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    asked = parser.parse_args()
+    device = torch.device(asked.device)
+    config = Config(
+        data=Data(height=asked.height, width=asked.width),
+        model=Model(backbone=asked.backbone, pretrained="none"),
+        options=options_of("baseline")(),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        write_street(Path(folder) / "street", StreetConfig(identities=16, height=asked.height, width=asked.width))
+        training_set = TrainingSet.of([read("market", Path(folder) / "street", "street").train])
+        preprocessing = Preprocessing.of(config.data)
+        pictures = Pictures(training_set.file, preprocessing, Augmentation(config.data.augment, preprocessing))
+        keys = [Key(row % len(training_set), 1, row) for row in range(asked.batch)]
+        loading = median_seconds(lambda: [pictures[key] for key in keys], asked.repeat)
+        items = [pictures[key] for key in keys]
+    preparing = PrepareBatch(training_set, preprocessing, device)
+    raw = stack(items)
+    assert isinstance(raw, RawBatch)
+
+    def step(opt_level: str) -> float:
+        torch.manual_seed(0)
+        method = build_method(config, preparing.facts).to(device)
+        method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stubs
+        half = torch.float16 if device.type == "cuda" and not torch.cuda.is_bf16_supported() else torch.bfloat16
+        amp = Amp(opt_level, half, device)
+        amp.initialize(method)
+        optimizers = build_optimizers(method.optimizers(), config, amp.master)
+        process = TrainingStep(method, optimizers, amp)
+        trainer: Any = create_trainer(process)
+        trainer.state.iteration = trainer.state.epoch_length = 1
+        weights = {name: term.weight for name, term in method.terms().items()}
+        trainer.state.stage = Stage(1, 1, 1, weights, np.random.default_rng(0))
+
+        def once() -> None:
+            process(trainer, preparing.prepare(raw))
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+
+        return median_seconds(once, asked.repeat)
+
+    rows = {level: step(level) for level in ("O0", "O1", "O2")}
+    print(
+        f"{asked.backbone}, {asked.height}x{asked.width}, batches of {asked.batch}, {device},"
+        f" {torch.get_num_threads()} CPU threads"
+    )
+    print(f"{'':<34}{'images/s':>10}{'of O0':>8}")
+    base = rows["O0"]
+    for level, seconds in rows.items():
+        print(f"{'training step ' + level:<34}{asked.batch / seconds:10.0f}{base / seconds:8.2f}")
+    print(f"{'loading, one process':<34}{asked.batch / loading:10.0f}{base / loading:8.2f}")
+    return 0
+
+
+if __name__ == "__main__":
+    run_door(main)

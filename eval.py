@@ -1,0 +1,113 @@
+"""Judge a checkpoint on a dataset.
+
+    python3 eval.py 0 checkpoints/market/best.pt --dataset market
+    python3 eval.py cpu checkpoints/demo                       a run's folder: its best checkpoint, its own target
+
+The checkpoint alone says which model and which preprocessing. Features are extracted once into features/ and used
+again until the checkpoint, the dataset or the preprocessing changes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from common.environment import require_packages
+
+require_packages("torch", "ignite", "pydantic")
+
+import ignite.distributed as idist
+import torch
+
+from data.catalog import find
+from engine.checkpoint import load_checkpoint
+from engine.devices import parse_devices
+from engine.judging import Judgement, Request, judge
+from engine.launch import is_launcher, launch, run_door
+from engine.logs import close_log, open_log
+
+
+def main() -> int:
+    arguments = _parser().parse_intermixed_args()
+    devices = parse_devices(arguments.devices)
+    request = Request(
+        checkpoint=arguments.checkpoint,
+        dataset=arguments.dataset,
+        root=arguments.root,
+        features=arguments.features,
+        flip=arguments.flip,
+        rerank=arguments.rerank,
+        mat=arguments.mat,
+        batch_size=arguments.batch_size,
+        workers=arguments.workers,
+    )
+    if is_launcher(devices):  # so that a mistake is told once, not by every process
+        load_checkpoint(request.checkpoint)
+        if request.dataset is not None:
+            find(request.dataset, request.root)
+
+    def work(device: torch.device) -> int:
+        open_log(stream=sys.stderr if arguments.json else sys.stdout)
+        try:
+            judgement = judge(request, device)
+        finally:
+            close_log()
+        if idist.get_rank() == 0:
+            print(_json(judgement) if arguments.json else _text(judgement))
+        return 0
+
+    return launch(devices, [__file__, *sys.argv[1:]], work)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="eval.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("devices", help="GPU numbers (0 or 0,1), cpu, or cpu,cpu for two processes")
+    parser.add_argument("checkpoint", type=Path, help="a .pt file that train.sh wrote, or a run's folder")
+    parser.add_argument("--dataset", metavar="NAME", help="a name in configs/datasets.yml (default: the run's target)")
+    parser.add_argument("--root", type=Path, help="where the dataset lies, if configs/datasets.yml does not say")
+    parser.add_argument(
+        "--flip", action=argparse.BooleanOptionalAction, help="add the mirrored picture's feature (default: as trained)"
+    )
+    parser.add_argument("--rerank", action="store_true", help="k-reciprocal re-ranking (Zhong 2017; 20, 6, 0.3)")
+    parser.add_argument("--mat", action="store_true", help="also write the features as MATLAB files")
+    parser.add_argument("--json", action="store_true", help="print the scores as JSON; everything else goes to stderr")
+    parser.add_argument("--features", type=Path, metavar="DIR", help="where features are kept (default: features)")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="pictures at a time (default: as configured)")
+    parser.add_argument("--workers", type=int, metavar="N", help="loader processes (default: as configured)")
+    return parser
+
+
+def _text(judgement: Judgement) -> str:
+    card, dataset = judgement.card, judgement.dataset
+    flip = "with the mirrored picture" if judgement.flip else "one view per picture"
+    lines = [
+        dataset.summary(),
+        f"run '{card['name']}': {card['method']}, epoch {card['epoch']}, trained on {card['source']['name']}",
+        f"features: {judgement.folder}, {flip}",
+        judgement.scores.table(),
+    ]
+    return "\n".join(lines)
+
+
+def _json(judgement: Judgement) -> str:
+    card = judgement.card
+    facts = {
+        "dataset": judgement.dataset.name,
+        "fingerprint": judgement.dataset.fingerprint(),
+        "run": card["name"],
+        "method": card["method"],
+        "epoch": card["epoch"],
+        "source": card["source"]["name"],
+        "best_by": card["best_by"],
+        "flip": judgement.flip,
+        "features": str(judgement.folder),
+    }
+    return json.dumps({**judgement.scores.as_dict(), **facts}, indent=2)
+
+
+if __name__ == "__main__":
+    run_door(main)

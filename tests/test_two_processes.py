@@ -1,0 +1,82 @@
+"""The doors with two processes on this machine (gloo): the same data, the same numbers, an orderly end."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from engine.checkpoint import load_checkpoint
+from tests.doors import ROOT, Doors, shell
+
+pytestmark = [pytest.mark.dist, pytest.mark.slow]
+
+
+def test_training_then_equal_scores_for_one_and_two(tiny_resnet: Path, doors: Doors, tmp_path: Path) -> None:
+    outcome = shell("bash", "train.sh", "cpu,cpu", tiny_resnet)
+    assert outcome.status == 0, outcome.said
+    assert "2 processes on cpu" in outcome.out
+    assert outcome.out.count("epoch 2/2") == 2
+    checkpoint = tmp_path / "checkpoints" / "tiny" / "epoch_0002.pt"
+    card = load_checkpoint(checkpoint).card
+    assert card["world"] == 2
+
+    told = []
+    for devices in ("cpu", "cpu,cpu"):
+        features = tmp_path / devices
+        judged = shell("python3", "eval.py", devices, checkpoint, "--json", "--features", features)
+        assert judged.status == 0, judged.said
+        scores = json.loads(judged.out)
+        del scores["features"]
+        vectors = np.load(features / "tiny" / "epoch_0002" / "street" / "gallery" / "features.npy")
+        told.append((scores, vectors.tobytes()))
+    assert told[0] == told[1]
+    assert told[0][0]["mAP"] == card["scores"]["mAP"]
+
+
+def test_two_processes_go_on(tiny_resnet: Path, tmp_path: Path) -> None:
+    assert shell("bash", "train.sh", "cpu,cpu", tiny_resnet, "train.epochs=1", "name=parts").status == 0
+    assert shell("bash", "train.sh", "cpu,cpu", tiny_resnet, "name=parts").status == 0
+    assert shell("bash", "train.sh", "cpu,cpu", tiny_resnet, "name=whole").status == 0
+    runs = [load_checkpoint(tmp_path / "checkpoints" / name / "epoch_0002.pt").model for name in ("parts", "whole")]
+    assert all(torch.equal(runs[0][name], runs[1][name]) for name in runs[0])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_all_processes_with_a_checkpoint(
+    number: signal.Signals, tiny_resnet: Path, tmp_path: Path
+) -> None:
+    command = ["bash", "train.sh", "cpu,cpu", str(tiny_resnet), "train.epochs=1000", "train.evaluate_every=0"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    ) as running:
+        assert running.stdout is not None
+        for line in running.stdout:
+            if "epoch 2/1000" in line:
+                break
+        running.send_signal(number)
+        said = running.stdout.read()
+        assert running.wait(timeout=60) == 128 + number
+    assert "Traceback" not in said
+    assert "saving and stopping" in said
+    checkpoint = load_checkpoint(tmp_path / "checkpoints" / "tiny" / "interrupted.pt")
+    assert checkpoint.training["iteration"] >= 4
+    time.sleep(0.5)
+    left = subprocess.run(["pgrep", "-f", str(tiny_resnet)], capture_output=True, text=True, check=False)
+    assert left.stdout == ""
+
+
+def test_a_mistake_is_told_once(tiny_resnet: Path) -> None:
+    outcome = shell("bash", "train.sh", "cpu,cpu", tiny_resnet, "train.epoch=2")
+    assert outcome.status == 1
+    assert outcome.err.count("error:") == 1
+    odd = shell("bash", "train.sh", "cpu,cpu,cpu", tiny_resnet)
+    assert odd.status == 1
+    assert "over 3 processes" in odd.err
+    assert "Traceback" not in odd.said
