@@ -34,6 +34,7 @@ from modeling.methods import options_of
 T = TypeVar("T")
 
 CPU = torch.device("cpu")
+STREET = StreetConfig()
 SHOWN = ("mAP", "mINP", "rank-1", "rank-5", "rank-10")
 
 
@@ -51,7 +52,7 @@ def main() -> int:
     seconds: dict[str, float] = {}
 
     _begin("1. a street of people who do not exist")
-    summary = _timed(seconds, "street", lambda: write_street(street, StreetConfig(), force=True))
+    summary = _timed(seconds, "street", lambda: write_street(street, STREET, force=True))
     print(f"{summary.pictures:,} pictures in {street}{'' if summary.fresh else ', from the last demo'}")
 
     _begin("2. training, with an evaluation before, on the way and at the end")

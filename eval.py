@@ -21,8 +21,7 @@ require_packages("torch", "ignite", "pydantic")
 import ignite.distributed as idist
 import torch
 
-from data.catalog import find
-from engine.checkpoint import load_checkpoint
+from engine.checkpoint import checkpoint_file
 from engine.devices import parse_devices
 from engine.judging import Judgement, Request, judge
 from engine.launch import is_launcher, launch, run_door
@@ -43,10 +42,8 @@ def main() -> int:
         batch_size=arguments.batch_size,
         workers=arguments.workers,
     )
-    if is_launcher(devices):  # so that a mistake is told once, not by every process
-        load_checkpoint(request.checkpoint)
-        if request.dataset is not None:
-            find(request.dataset, request.root)
+    if is_launcher(devices):  # so that a wrong path costs no start of many processes
+        checkpoint_file(request.checkpoint)
 
     def work(device: torch.device) -> int:
         open_log(stream=sys.stderr if arguments.json else sys.stdout)

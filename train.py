@@ -18,7 +18,7 @@ require_packages("torch", "ignite", "pydantic")
 
 from configs.loader import load
 from engine.devices import parse_devices
-from engine.launch import is_launcher, launch, run_door
+from engine.launch import is_launcher, launch, processes, run_door
 from engine.training import prepare, train
 from modeling.methods import options_of
 
@@ -34,7 +34,7 @@ def main() -> int:
     config = load(arguments.config, arguments.overrides, options_of)
     devices = parse_devices(arguments.devices)
     if is_launcher(devices):
-        prepare(config)  # so that a mistake is told once, not by every process
+        prepare(config, processes(devices))  # so that most mistakes cost no start of many processes
     return launch(devices, [__file__, *sys.argv[1:]], lambda device: train(config, device))
 
 

@@ -25,3 +25,9 @@ def require_packages(*names: str) -> None:
         f"error: the package '{missing[0]}' is not installed; run `make setup` in {ROOT} (it makes .venv there),"
         f" or `{sys.executable} -m pip install -r {ROOT / 'requirements.txt'}`"
     )
+
+
+def require_packages_as_module(*names: str) -> None:
+    """The same for `python3 -m room.module`, called by the room's `__init__.py`; an ordinary import is let through."""
+    if sys.argv[0] == "-m":  # what it holds while Python looks for the module to run
+        require_packages(*names)

@@ -141,19 +141,12 @@ class IdentityBatches(EpochBatches):
         turn = np.concatenate([np.arange(count) for count in groups])
         queue = deque(owner[np.argsort((turn + random.random(len(turn))) / groups[owner])].tolist())
         left = groups.copy()
-        ahead = np.zeros(len(groups), dtype=np.int64)  # groups taken before their place in the queue came up
         for batches_left in range(len(self), 0, -1):
             chosen = np.flatnonzero(left == batches_left).tolist()
-            ahead[chosen] += 1
-            later = []
+            later: list[int] = []
             while queue and len(chosen) < self.persons:
                 who = queue.popleft()
-                if ahead[who]:
-                    ahead[who] -= 1
-                elif who in chosen:
-                    later.append(who)
-                else:
-                    chosen.append(who)
+                (later if who in chosen else chosen).append(who)
             queue.extendleft(reversed(later))
             left[chosen] -= 1
             if len(chosen) < self.persons:

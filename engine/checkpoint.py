@@ -147,7 +147,7 @@ def _missing(path: Path) -> str:
     folder = path.parent
     if not folder.is_dir():
         return f"there is no checkpoint {path}: the folder {folder} does not exist"
-    written = sorted(file.name for file in folder.glob("*.pt"))
+    written = sorted(file.name for file in folder.iterdir() if file.suffix == ".pt" or file.is_dir())
     hint = did_you_mean(path.name, written) or (f"; there are: {', '.join(written)}" if written else "")
     return f"there is no checkpoint {path}{hint}"
 

@@ -96,7 +96,7 @@ def extract(
     title: str = "features",
     stop: Callable[[], bool] | None = None,
 ) -> None:
-    """Embed every picture of `split` in float32 and write it to `sink`.
+    """Embed every picture of `split`, without autocast, and write it to `sink`.
 
     Batches are handed to the processes whole, so the features do not depend on how many there are.
 

@@ -20,6 +20,7 @@ from data.samples import Dataset, Split, require
 from engine.checkpoint import checkpoint_file, load_checkpoint
 from engine.evaluation import rank
 from engine.extraction import Extraction, columns_of, extract
+from engine.launch import told_once
 from modeling.methods import build_embedder, options_of
 from modeling.methods.method import Embedder
 from retrieval.feature_file import FeatureFile, read_features, stale
@@ -69,13 +70,14 @@ class Judgement:
 
 def judge(request: Request, device: torch.device) -> Judgement:
     """Extract what is not there yet, rank, and say where everything lies."""
-    path = checkpoint_file(request.checkpoint)
-    checkpoint = load_checkpoint(path)
-    card = checkpoint.card
-    config = _configuration(request, parse(card["config"], options_of))
-    dataset = dataset_of(request, config)
-    embedder = build_embedder(config)
-    embedder.load_state_dict(checkpoint.model)
+    with told_once():
+        path = checkpoint_file(request.checkpoint)
+        checkpoint = load_checkpoint(path)
+        card = checkpoint.card
+        config = _configuration(request, parse(card["config"], options_of))
+        dataset = dataset_of(request, config)
+        embedder = build_embedder(config)
+        embedder.load_state_dict(checkpoint.model)
     embedder.to(device)
     embedder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stubs
     how = Extraction.of(config, embedder, device)

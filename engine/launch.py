@@ -7,18 +7,22 @@ Several machines: the same command on each, told apart by the environment.
 
 from __future__ import annotations
 
+import errno
 import gc
 import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import ignite.distributed as idist
 import torch
 
 from common.errors import UserError
 from engine.devices import Devices
+
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 Work = Callable[[torch.device], int]
 
@@ -33,16 +37,19 @@ def launch(devices: Devices, argv: Sequence[str], work: Work) -> int:
     """
     if _inside_torchrun() or _inside_srun():
         return _join(devices, work)
-    nodes = int(os.environ.get("NNODES", "1"))
-    if devices.processes * nodes == 1:
+    if processes(devices) == 1:
         return _work(devices.device(0), work)
-    return _torchrun(devices, nodes, argv)
+    return _torchrun(devices, int(os.environ.get("NNODES", "1")), argv)
+
+
+def processes(devices: Devices) -> int:
+    """How many processes there will be on all machines."""
+    return devices.processes * int(os.environ.get("NNODES", "1"))
 
 
 def is_launcher(devices: Devices) -> bool:
     """Whether this process will start others rather than work itself."""
-    several = devices.processes * int(os.environ.get("NNODES", "1")) > 1
-    return several and not (_inside_torchrun() or _inside_srun())
+    return processes(devices) > 1 and not (_inside_torchrun() or _inside_srun())
 
 
 def _join(devices: Devices, work: Work) -> int:
@@ -113,6 +120,17 @@ def _inside_srun() -> bool:
     return "SLURM_STEP_ID" in os.environ and _world() > 1
 
 
+@contextmanager
+def told_once() -> Iterator[None]:
+    """Around what goes wrong on all processes of a machine alike, if at all: only its first speaks."""
+    try:
+        yield
+    except UserError:
+        if idist.get_local_rank() != 0:
+            raise SystemExit(1) from None
+        raise
+
+
 def run_door(main: Callable[[], int]) -> None:
     """Run a door's `main` and end the process: a user's mistake is one sentence and status 1, Ctrl-C status 130."""
     logging.getLogger("ignite").setLevel(logging.CRITICAL)  # it logs every exception that passes through an engine
@@ -123,6 +141,12 @@ def run_door(main: Callable[[], int]) -> None:
         status = 1
     except KeyboardInterrupt:
         status = 128 + signal.SIGINT
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        print(f"{_speaker()}error: cannot write: {error.strerror}{where}; free some space", file=sys.stderr, flush=True)
+        status = 1
     except RuntimeError as error:
         if not _deserted(error):
             raise

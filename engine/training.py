@@ -26,6 +26,7 @@ from engine.amp import Amp
 from engine.checkpoint import Checkpoint, commit, versions
 from engine.evaluation import evaluate_network
 from engine.extraction import Extraction
+from engine.gather import agreed
 from engine.gradients import broadcast_state
 from engine.handlers.batch_statistics import BatchStatistics
 from engine.handlers.checkpoints import Checkpoints
@@ -40,6 +41,7 @@ from engine.handlers.stop import StopOnSignal
 from engine.handlers.target_evaluation import TargetEvaluation
 from engine.handlers.tensorboard import Curves
 from engine.handlers.throughput import Throughput
+from engine.launch import told_once
 from engine.logs import MetricsFile, close_log, open_log
 from engine.optimizers import build_optimizers
 from engine.runs import Folders, to_resume
@@ -63,8 +65,11 @@ class Prepared:
     checkpoint: Checkpoint | None  # to go on from
 
 
-def prepare(config: Config) -> Prepared:
-    """Read the datasets, fetch weights, look at the run's folder; every mistake of the user's shows here.
+def prepare(config: Config, world: int) -> Prepared:
+    """Read the datasets, fetch weights, look at the run's folder; most mistakes of the user's show here.
+
+    Args:
+        world: how many processes there are, or will be.
 
     Raises:
         UserError: of the configuration, the datasets, the folders or an earlier run of the same name.
@@ -78,25 +83,39 @@ def prepare(config: Config) -> Prepared:
     same = config.target == config.data.source and config.target_root == config.data.root
     target = require(source if same else find(config.target, config.target_root), "query", "gallery")
     training_set = TrainingSet.of([source.train])
+    build_batches(config.batches, training_set.labels, config.seed, 0, world)
     checkpoint = to_resume(config, training_set.label_map_hash())
-    Folders.of(config).make()
     if checkpoint is None:
         ensure_downloaded(config.model.backbone, config.model.pretrained)
+    Folders.of(config).make()
     return Prepared(source, target, training_set, checkpoint)
 
 
 def train(config: Config, device: torch.device) -> int:
     """Run a configuration on this process's device; the exit status is 0, or 128 + the signal that stopped it."""
-    prepared = prepare(config)
-    folders = Folders.of(config)
-    if prepared.checkpoint is None and idist.get_rank() == 0:
-        folders.clear()
-    open_log(folders.logs / "train.log")
-    try:
-        with MetricsFile(folders.logs / "metrics.jsonl") as metrics, contextlib.ExitStack() as closing:
-            return _Run(config, device, prepared, metrics, closing).go()
-    finally:
-        close_log()
+    with contextlib.ExitStack() as closing:
+        with told_once():
+            prepared = prepare(config, idist.get_world_size())
+            _agree(prepared)
+            folders = Folders.of(config)
+            if prepared.checkpoint is None and idist.get_rank() == 0:
+                folders.clear()
+            open_log(folders.logs / "train.log")
+            closing.callback(close_log)
+            metrics = closing.enter_context(MetricsFile(folders.logs / "metrics.jsonl"))
+            run = _Run(config, device, prepared, metrics, closing)
+        return run.go()
+
+
+def _agree(prepared: Prepared) -> None:
+    """Refuse to start when the processes, perhaps on several machines, see different pictures or checkpoints."""
+    iteration = prepared.checkpoint.training["iteration"] if prepared.checkpoint else 0
+    if not agreed(prepared.training_set.label_map_hash()):
+        raise UserError("the processes see different training pictures; give all machines the same dataset")
+    if not agreed(str(iteration)):
+        raise UserError(
+            "the processes see different checkpoints of this run; put output.checkpoints on a disk all machines share"
+        )
 
 
 class _Run:
@@ -112,6 +131,7 @@ class _Run:
     ) -> None:
         self.config, self.device, self.prepared, self.metrics, self.closing = config, device, prepared, metrics, closing
         self.folders = Folders.of(config)
+        torch.backends.cudnn.benchmark = True  # all batches have one shape
         rank, world = idist.get_rank(), idist.get_world_size()
         training_set, preprocessing = prepared.training_set, Preprocessing.of(config.data)
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
+import demo as demo_door
 import eval as eval_door
 import train as train_door
 from engine.launch import run_door
@@ -30,7 +31,7 @@ class Outcome(NamedTuple):
 
 
 class Doors:
-    """`train(...)` and `evaluate(...)` with the arguments of the command line."""
+    """`train(...)`, `evaluate(...)` and `demo(...)` with the arguments of the command line."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self._monkeypatch, self._capsys = monkeypatch, capsys
@@ -40,6 +41,9 @@ class Doors:
 
     def evaluate(self, *arguments: object) -> Outcome:
         return self._open(eval_door, arguments)
+
+    def demo(self, *arguments: object) -> Outcome:
+        return self._open(demo_door, arguments)
 
     def _open(self, door: object, arguments: tuple[object, ...]) -> Outcome:
         name, main = door.__file__, door.main  # type: ignore[attr-defined]  # a module

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -80,3 +82,58 @@ def test_a_mistake_is_told_once(tiny_resnet: Path) -> None:
     assert odd.status == 1
     assert "over 3 processes" in odd.err
     assert "Traceback" not in odd.said
+    late = shell("bash", "train.sh", "cpu,cpu", tiny_resnet, "optimizer.name=adma")
+    assert late.status == 1
+    assert late.err.count("error:") == 1
+    assert "did you mean 'adam'?" in late.err
+
+
+def both(tiny: Path, *environments: dict[str, str], devices: str) -> list[tuple[int | None, str]]:
+    """The same training started by somebody else as several processes, each with its environment."""
+    command = ["bash", "train.sh", devices, str(tiny), "train.epochs=1"]
+    running = [
+        subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for environment in environments
+    ]
+    said = [process.communicate(timeout=120)[0] for process in running]
+    return [(process.returncode, text) for process, text in zip(running, said, strict=True)]
+
+
+def test_inside_srun(tiny_resnet: Path) -> None:
+    step = {"SLURM_JOB_ID": "77", "SLURM_STEP_ID": "0", "SLURM_NTASKS": "2", "SLURM_JOB_NODELIST": "localhost"}
+    tasks = [{**step, "SLURM_JOB_NUM_NODES": "1", "SLURM_PROCID": n, "SLURM_LOCALID": n} for n in ("0", "1")]
+    (first, told), (second, silent) = both(tiny_resnet, *tasks, devices="cpu,cpu")
+    assert (first, second) == (0, 0), told + silent
+    assert "2 processes on cpu" in told
+    assert silent == ""
+
+
+def test_torchrun_inside_an_allocation(tiny_resnet: Path) -> None:
+    outcome = shell(
+        "bash",
+        "train.sh",
+        "cpu,cpu",
+        tiny_resnet,
+        "train.epochs=1",
+        SLURM_JOB_ID="77",
+        SLURM_NTASKS="2",
+        SLURM_PROCID="0",
+    )
+    assert outcome.status == 0, outcome.said
+
+
+def test_two_machines(tiny_resnet: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    nodes = [{"NNODES": "2", "NODE_RANK": n, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port} for n in ("0", "1")]
+    outcomes = both(tiny_resnet, *nodes, devices="cpu")
+    assert [status for status, _ in outcomes] == [0, 0], outcomes
+    assert "2 processes on cpu" in outcomes[0][1] + outcomes[1][1]

@@ -58,7 +58,7 @@ def write_street(out: Path, config: StreetConfig, *, workers: int = 1, force: bo
 
     Args:
         workers: processes that draw; 1 draws in this one.
-        force: replace the street that `out` holds. No other folder is ever replaced.
+        force: replace another street that `out` holds. No other folder is ever replaced.
 
     Raises:
         UserError: `out` holds something else, or cannot be written, or `workers` is below 1.
@@ -119,14 +119,14 @@ def _standing(out: Path, config: StreetConfig, force: bool) -> Summary | None:
     found = _manifest(out)
     if found is None:
         raise UserError(f"{out} holds files that are no street; choose an empty or new folder")
-    if force:
-        return None
-    if found.get("format") != FORMAT or found.get("config") != config.as_dict():
-        raise UserError(f"{out} holds another street; choose another folder or replace it with --force")
-    told = found.get("counts")
+    same = found.get("format") == FORMAT and found.get("config") == config.as_dict()
     counts = {name: len(list((out / name).glob("*.jpg"))) for name in FOLDERS}
-    if told != counts:
-        raise UserError(f"{out} holds this street, but pictures were added or removed; write it again with --force")
+    if not (same and found.get("counts") == counts):
+        if force:
+            return None
+        if same:
+            raise UserError(f"{out} holds this street, but pictures were added or removed; write it again with --force")
+        raise UserError(f"{out} holds another street; choose another folder or replace it with --force")
     return Summary(out, counts[TRAIN], counts[QUERY], counts[GALLERY], 0.0, False)
 
 
