@@ -16,6 +16,9 @@ def require_packages(*names: str) -> None:
 
     Called by a door before its other imports.
     """
+    # Threads that have nothing to do shall sleep: spinning, they take the time of whatever else runs on the machine,
+    # the loader's processes first of all. OpenMP reads this when torch loads it.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     if not missing:
         return
