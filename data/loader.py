@@ -70,13 +70,13 @@ class Pictures(Dataset[Loaded]):
 
 
 class WholeBatches:
-    """Rows 0..N−1 in order, cut into batches of `size`, of which process `rank` takes every `world`-th whole.
+    """Rows in order, cut into batches of `size`, of which process `rank` takes every `world`-th whole.
 
     A batch has the same rows whatever the number of processes, so the features are the same to the last bit.
     """
 
-    def __init__(self, length: int, size: int, rank: int = 0, world: int = 1) -> None:
-        self._batches = [range(start, min(start + size, length)) for start in range(0, length, size)][rank::world]
+    def __init__(self, rows: Sequence[int], size: int, rank: int = 0, world: int = 1) -> None:
+        self._batches = [rows[start : start + size] for start in range(0, len(rows), size)][rank::world]
 
     def __iter__(self) -> Iterator[list[Key]]:
         return ([Key(row, 0, row) for row in batch] for batch in self._batches)

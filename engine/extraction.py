@@ -109,7 +109,7 @@ def extract(
         UserError: a picture cannot be read (named).
     """
     world = idist.get_world_size()
-    batches = WholeBatches(len(split), how.batch_size, idist.get_rank(), world)
+    batches = WholeBatches(range(len(split)), how.batch_size, idist.get_rank(), world)
     loader = PictureLoader(Pictures(split.file, how.preprocessing), batches, how.workers)
     steps = -(-len(split) // (how.batch_size * world))
     embedder.eval()

@@ -47,6 +47,7 @@ from engine.optimizers import build_optimizers
 from engine.runs import Folders, to_resume
 from engine.state import RunState
 from engine.trainer import TrainingStep, create_trainer
+from engine.view import PlainView
 from modeling.backbones import ensure_downloaded
 from modeling.methods import build_method
 from modeling.methods.method import Method
@@ -184,7 +185,7 @@ class _Run:
         """All handlers. Those of one event run in the order of this function."""
         config, trainer, optimizers = self.config.train, self.trainer, self.optimizers
         main = next(iter(optimizers.values()))
-        recipes = self.method.optimizers()
+        recipes, training_set = self.method.optimizers(), self.prepared.training_set
         schedules = {name: recipes[name].schedule or self.config.schedule for name in optimizers}
         how = Extraction.of(self.config, self.method.embedder, self.device)
         checkpoints = Checkpoints(self.folders, self.state, config.checkpoint_every, config.keep, config.best)
@@ -198,8 +199,9 @@ class _Run:
         self.preparing.attach(trainer)
         Stages(self.method, config.epochs, self.config.seed).attach(trainer)
         LearningRates(optimizers, schedules, config.epochs).attach(trainer)
-        NonFiniteLoss(self.prepared.training_set.file).attach(trainer)
-        for handler in self.method.handlers():
+        NonFiniteLoss(training_set.file).attach(trainer)
+        view = PlainView(training_set, self.preparing, self.config.test.batch_size, self.config.data.workers)
+        for handler in self.method.handlers(view):
             handler.attach(trainer)
         if self.state.averaged is not None:
             self.state.averaged.attach(trainer)

@@ -29,7 +29,7 @@ class PrepareBatch:
     def __init__(self, training_set: TrainingSet, preprocessing: Preprocessing, device: torch.device) -> None:
         self.preprocessing, self.device = preprocessing, device
         columns = (training_set.labels, training_set.camids, training_set.clothes, training_set.domain)
-        self.facts = Facts(training_set.num_classes, *(torch.from_numpy(column).to(device) for column in columns))
+        self.facts = Facts(training_set.num_classes, *(torch.tensor(column, device=device) for column in columns))
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.ITERATION_STARTED, self)

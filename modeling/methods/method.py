@@ -16,7 +16,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import numpy as np
 from torch import Tensor, nn
@@ -95,6 +95,20 @@ class Recipe:
     schedule: Schedule | None = None
 
 
+class TrainingView(Protocol):
+    """What a method's handlers may see, and change, of the run they are attached to.
+
+    Attributes:
+        facts: the columns that label batches. A handler that finds new labels (pseudo-labels) writes into
+            `facts.labels` in place, on all processes alike; the next batch has them.
+    """
+
+    facts: Facts
+
+    def pictures(self, rows: Sequence[int]) -> Iterator[Batch]:
+        """Training pictures as the test would see them (no augmentation), in the order of `rows`, batch by batch."""
+
+
 class Embedder(nn.Module, ABC):
     """The network that evaluation needs, and nothing else; a checkpoint's `model` part is its state.
 
@@ -142,6 +156,6 @@ class Method(nn.Module, ABC):
         """The losses that are scheduled by epoch; their weights arrive in `Stage.weights`."""
         return {}
 
-    def handlers(self) -> Sequence[Handler]:
+    def handlers(self, view: TrainingView) -> Sequence[Handler]:
         """Ignite handlers the method brings (mixup, memory write, pseudo-labels)."""
         return ()

@@ -129,7 +129,7 @@ def test_the_global_generators_change_nothing(rows: TrainingSet) -> None:
 
 
 def test_without_augmentation_pictures_are_only_resized(rows: TrainingSet) -> None:
-    (batch,) = PictureLoader(pictures(rows), WholeBatches(COUNT, COUNT), 0)
+    (batch,) = PictureLoader(pictures(rows), WholeBatches(range(COUNT), COUNT), 0)
     assert batch.rows.tolist() == list(range(COUNT))
     assert not batch.geometry.any()
     for row in range(COUNT):
@@ -161,8 +161,8 @@ def test_batches_before_an_unreadable_picture_still_come(rows: TrainingSet, work
     rows.file(9).write_bytes(b"")
     seen = []
     with pytest.raises(UserError, match=r"9\.png cannot be read \(the file is empty\)"):
-        seen += [batch.rows.tolist() for batch in PictureLoader(pictures(rows), WholeBatches(COUNT, 4), workers)]
-    loader = iter(PictureLoader(pictures(rows), WholeBatches(COUNT, 4), workers))
+        seen += [batch.rows.tolist() for batch in PictureLoader(pictures(rows), WholeBatches(range(COUNT), 4), workers)]
+    loader = iter(PictureLoader(pictures(rows), WholeBatches(range(COUNT), 4), workers))
     assert [next(loader).rows.tolist() for _ in range(2)] == [[0, 1, 2, 3], [4, 5, 6, 7]]
     with pytest.raises(UserError, match=r"9\.png"):
         next(loader)
@@ -177,10 +177,10 @@ def test_other_faults_are_not_hidden(rows: TrainingSet) -> None:
 @pytest.mark.parametrize("length", [0, 1, 7, 8, 9, 40])
 @pytest.mark.parametrize("world", [1, 2, 3])
 def test_whole_batches(length: int, world: int) -> None:
-    one = list(WholeBatches(length, 4))
+    one = list(WholeBatches(range(length), 4))
     assert [len(batch) for batch in one] == [4] * (length // 4) + ([length % 4] if length % 4 else [])
     assert [key for batch in one for key in batch] == [Key(row, 0, row) for row in range(length)]
-    shares = [WholeBatches(length, 4, rank, world) for rank in range(world)]
+    shares = [WholeBatches(range(length), 4, rank, world) for rank in range(world)]
     assert [len(share) for share in shares] == [len(list(share)) for share in shares]
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
     assert sorted(batch for share in shares for batch in share) == one
@@ -189,8 +189,8 @@ def test_whole_batches(length: int, world: int) -> None:
 
 @WORKERS
 def test_whole_batches_over_processes(rows: TrainingSet, workers: int) -> None:
-    whole = list(PictureLoader(pictures(rows), WholeBatches(COUNT, 5), workers))
-    parts = [list(PictureLoader(pictures(rows), WholeBatches(COUNT, 5, rank, 2), workers)) for rank in range(2)]
+    whole = list(PictureLoader(pictures(rows), WholeBatches(range(COUNT), 5), workers))
+    parts = [list(PictureLoader(pictures(rows), WholeBatches(range(COUNT), 5, rank, 2), workers)) for rank in range(2)]
     assert [batch.rows.tolist() for batch in whole] == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [10, 11]]
     assert_equal([parts[0][0], parts[1][0], parts[0][1]], whole)
 

@@ -1,0 +1,35 @@
+"""The training pictures without augmentation, for handlers that look at all of them (pseudo-labels, part masks)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from common.contracts import Batch
+from data.loader import PictureLoader, Pictures, WholeBatches
+from data.training_set import TrainingSet
+from engine.handlers.prepare import PrepareBatch
+
+
+class PlainView:
+    """The `TrainingView` that a method's handlers are given.
+
+    Args:
+        preparing: the handler that labels the run's batches; its columns are the ones handlers may change.
+        batch_size, workers: of the loader that reads the pictures.
+
+    Example:
+        >>> for batch in view.pictures(range(rank, len(view.facts.labels), world)):
+        ...     remember(batch.index, embedder(batch.images).vector)
+    """
+
+    def __init__(self, training_set: TrainingSet, preparing: PrepareBatch, batch_size: int, workers: int) -> None:
+        self.facts = preparing.facts
+        self._preparing = preparing
+        self._pictures = Pictures(training_set.file, preparing.preprocessing)
+        self._batch_size, self._workers = batch_size, workers
+
+    def pictures(self, rows: Sequence[int]) -> Iterator[Batch]:
+        """Prepared batches in the order of `rows`; `UserError` names a picture that cannot be read."""
+        with PictureLoader(self._pictures, WholeBatches(rows, self._batch_size), self._workers) as loader:
+            for raw in loader:
+                yield self._preparing.prepare(raw)
