@@ -88,11 +88,17 @@ class WholeBatches:
 class PictureLoader:
     """Iterates over `RawBatch`es; raises `UserError` naming a picture that cannot be read.
 
+    Args:
+        workers: processes; 0 reads in this one.
+        pin_memory: for batches that go to a GPU.
+
     Close it (or use it as a context manager): processes that are left to the garbage collector can take five seconds
     each to end.
     """
 
-    def __init__(self, pictures: Pictures, batches: EpochBatches | WholeBatches, workers: int) -> None:
+    def __init__(
+        self, pictures: Pictures, batches: EpochBatches | WholeBatches, workers: int, pin_memory: bool = False
+    ) -> None:
         self.batches = batches
         self._batches: Iterator[Any] = iter(())
         workers = min(workers, os.cpu_count() or 1)
@@ -101,7 +107,7 @@ class PictureLoader:
             batch_sampler=batches,
             collate_fn=stack,
             num_workers=workers,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=pin_memory,
             persistent_workers=workers > 0 and isinstance(batches, EpochBatches),
             worker_init_fn=_leave_signals_to_parent,
         )

@@ -110,7 +110,7 @@ def extract(
     """
     world = idist.get_world_size()
     batches = WholeBatches(range(len(split)), how.batch_size, idist.get_rank(), world)
-    loader = PictureLoader(Pictures(split.file, how.preprocessing), batches, how.workers)
+    loader = PictureLoader(Pictures(split.file, how.preprocessing), batches, how.workers, how.device.type == "cuda")
     steps = -(-len(split) // (how.batch_size * world))
     embedder.eval()
 

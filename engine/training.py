@@ -140,7 +140,9 @@ class _Run:
         augmentation = Augmentation(config.data.augment, preprocessing)
         pictures = Pictures(training_set.file, preprocessing, augmentation, config.seed)
         self.batches = batches
-        self.loader = closing.enter_context(PictureLoader(pictures, batches, config.data.workers))
+        self.loader = closing.enter_context(
+            PictureLoader(pictures, batches, config.data.workers, device.type == "cuda")
+        )
         self.preparing = PrepareBatch(training_set, preprocessing, device)
 
         self.method = self._build_method()
