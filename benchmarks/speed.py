@@ -27,6 +27,7 @@ from data.street import StreetConfig, write_street
 from data.training_set import TrainingSet
 from data.transforms import Augmentation, Preprocessing
 from engine.amp import Amp
+from engine.devices import place
 from engine.handlers.prepare import PrepareBatch
 from engine.launch import run_door
 from engine.optimizers import build_optimizers
@@ -74,8 +75,7 @@ def main() -> int:
 
     def step(opt_level: str) -> float:
         torch.manual_seed(0)
-        method = build_method(config, preparing.facts).to(device)
-        method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stubs
+        method = place(build_method(config, preparing.facts), device)
         half = torch.float16 if device.type == "cuda" and not torch.cuda.is_bf16_supported() else torch.bfloat16
         amp = Amp(opt_level, half, device)
         amp.initialize(method)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
+from torch import nn
 
 from common.errors import UserError
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -51,3 +55,10 @@ def parse_devices(text: str) -> Devices:
         have = f"GPUs 0 to {there - 1}" if there > 1 else "only GPU 0" if there else "no GPU that torch can use"
         raise UserError(f"GPU {missing[0]} is not there: this machine has {have}; write cpu to run without")
     return Devices(gpus, len(gpus))
+
+
+def place(network: Network, device: torch.device) -> Network:
+    """Move a network to its device, in the memory order in which convolutions are fastest (channels last)."""
+    network.to(device)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stubs
+    return network

@@ -18,6 +18,7 @@ from configs.schema import Config
 from data.catalog import find
 from data.samples import Dataset, Split, require
 from engine.checkpoint import checkpoint_file, load_checkpoint
+from engine.devices import place
 from engine.evaluation import rank
 from engine.extraction import Extraction, columns_of, extract
 from engine.launch import told_once
@@ -78,8 +79,7 @@ def judge(request: Request, device: torch.device) -> Judgement:
         dataset = dataset_of(request, config)
         embedder = build_embedder(config)
         embedder.load_state_dict(checkpoint.model)
-    embedder.to(device)
-    embedder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stubs
+    place(embedder, device)
     how = Extraction.of(config, embedder, device)
     folder = config.output.features / card["name"] / path.stem / dataset.name
     made_by = {

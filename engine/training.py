@@ -24,6 +24,7 @@ from data.training_set import TrainingSet
 from data.transforms import Augmentation, Preprocessing
 from engine.amp import Amp
 from engine.checkpoint import Checkpoint, commit, versions
+from engine.devices import place
 from engine.evaluation import evaluate_network
 from engine.extraction import Extraction
 from engine.gather import agreed
@@ -178,8 +179,7 @@ class _Run:
         torch.manual_seed(config.seed)
         if self.prepared.checkpoint is not None:  # its weights come from there
             config = config.model_copy(update={"model": config.model.model_copy(update={"pretrained": "none"})})
-        method = build_method(config, self.preparing.facts).to(self.device)
-        method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stubs
+        method = place(build_method(config, self.preparing.facts), self.device)
         broadcast_state(method)
         return method
 

@@ -6,6 +6,7 @@ files load as they are. As in torchvision the stride of a bottleneck sits in its
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import torch
@@ -39,7 +40,7 @@ def _conv3x3(channels: int, out: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(channels, out, 3, stride=stride, padding=1, bias=False)
 
 
-class _Block(nn.Module):
+class _Block(nn.Module, ABC):
     """A residual unit: `relu(branch(x) + shortcut(x))`; IBN, where there is one, follows the first convolution."""
 
     expansion: ClassVar[int]
@@ -53,8 +54,9 @@ class _Block(nn.Module):
             shortcut = nn.Conv2d(channels, out, 1, stride=stride, bias=False)
             self.downsample = nn.Sequential(shortcut, nn.BatchNorm2d(out))
 
+    @abstractmethod
     def branch(self, maps: Tensor) -> Tensor:
-        raise NotImplementedError
+        """The convolutions that the shortcut goes around."""
 
     def forward(self, maps: Tensor) -> Tensor:
         shortcut = maps if self.downsample is None else self.downsample(maps)
