@@ -2,7 +2,8 @@
 
     make demo                        or, with the packages installed: python3 demo.py [key=value ...]
 
-Everything is configs/demo.yml; key=value overrides it. A second demo starts anew over the first one.
+Everything is configs/demo.yml under the name demo; key=value overrides it. A second demo starts anew over the first
+one, unless that was interrupted: then it goes on.
 """
 
 from __future__ import annotations
@@ -21,13 +22,12 @@ require_packages("torch", "ignite", "pydantic")
 
 import torch
 
-from common.errors import UserError
 from configs.loader import load
 from data.street import StreetConfig, write_street
 from engine.judging import Judgement, Request, judge
 from engine.launch import run_door
 from engine.logs import close_log, open_log
-from engine.runs import Folders
+from engine.runs import INTERRUPTED, Folders
 from engine.training import train
 from modeling.methods import options_of
 
@@ -35,6 +35,7 @@ T = TypeVar("T")
 
 CPU = torch.device("cpu")
 STREET = StreetConfig()
+STREET_FOLDER = Path("datasets/demo")  # its own, so that writing it anew harms no other street
 SHOWN = ("mAP", "mINP", "rank-1", "rank-5", "rank-10")
 
 
@@ -45,10 +46,12 @@ def main() -> int:
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="such as train.epochs=2")
     overrides = parser.parse_args().overrides
     os.chdir(ROOT)
-    config = load(Path("configs/demo.yml"), ["train.restart=true", *overrides], options_of)
-    if config.data.root is None:
-        raise UserError("the demo needs data.root, the folder its street is written to")
-    folders, street = Folders.of(config), config.data.root
+    own = ["name=demo", f"data.root={STREET_FOLDER}", *overrides]
+    config = load(Path("configs/demo.yml"), own, options_of)
+    folders = Folders.of(config)
+    street = config.data.root or STREET_FOLDER
+    if not (folders.checkpoints / INTERRUPTED).exists():
+        config = load(Path("configs/demo.yml"), [*own, "train.restart=true"], options_of)
     seconds: dict[str, float] = {}
 
     _begin("1. a street of people who do not exist")
@@ -75,7 +78,7 @@ pictures      {street}/
 
 what next
   python3 eval.py cpu {checkpoint} --rerank
-  bash train.sh cpu configs/demo.yml name=longer train.epochs={2 * config.train.epochs}
+  bash train.sh cpu configs/demo.yml train.epochs={2 * config.train.epochs}
   bash train.sh 0 configs/single_domain.yml data.root=/path/to/Market-1501""")
     return 0
 

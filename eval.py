@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from common.environment import require_packages
@@ -70,20 +71,32 @@ def _parser() -> argparse.ArgumentParser:
         "--flip", action=argparse.BooleanOptionalAction, help="add the mirrored picture's feature (default: as trained)"
     )
     parser.add_argument("--rerank", action="store_true", help="k-reciprocal re-ranking (Zhong 2017; 20, 6, 0.3)")
-    parser.add_argument("--mat", action="store_true", help="also write the features as MATLAB files")
+    parser.add_argument("--mat", action="store_true", help="also write the features as MATLAB files (needs scipy)")
     parser.add_argument("--json", action="store_true", help="print the scores as JSON; everything else goes to stderr")
     parser.add_argument("--features", type=Path, metavar="DIR", help="where features are kept (default: features)")
-    parser.add_argument("--batch-size", type=int, metavar="N", help="pictures at a time (default: as configured)")
-    parser.add_argument("--workers", type=int, metavar="N", help="loader processes (default: as configured)")
+    parser.add_argument("--batch-size", type=_number(1), metavar="N", help="pictures at a time (as configured)")
+    parser.add_argument("--workers", type=_number(0), metavar="N", help="loader processes (as configured)")
     return parser
+
+
+def _number(least: int) -> Callable[[str], int]:
+    """A whole number from `least` on."""
+
+    def number(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from {least} on")
+        return int(text)
+
+    return number
 
 
 def _text(judgement: Judgement) -> str:
     card, dataset = judgement.card, judgement.dataset
     flip = "with the mirrored picture" if judgement.flip else "one view per picture"
+    unfinished = "" if card["finished"] else f" of {card['config']['train']['epochs']}, unfinished"
     lines = [
         dataset.summary(),
-        f"run '{card['name']}': {card['method']}, epoch {card['epoch']}, trained on {card['source']['name']}",
+        f"run '{card['name']}': {card['method']} on {card['source']['name']}, epoch {card['epoch']}{unfinished}",
         f"features: {judgement.folder}, {flip}",
         judgement.scores.table(),
     ]

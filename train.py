@@ -1,7 +1,7 @@
 """Train a re-ID system.
 
     bash train.sh 0,1 configs/single_domain.yml [key=value ...]     on GPUs 0 and 1
-    python3 train.py cpu configs/demo.yml train.epochs=2            the same door without the shell
+    python3 train.py cpu configs/demo.yml name=short train.epochs=2    the same door without the shell
 
 Running the same command again goes on where an interrupted run stopped. Keys: configs/schema.py.
 """
@@ -29,7 +29,7 @@ def main() -> int:
     )
     parser.add_argument("devices", help="GPU numbers (0 or 0,1), cpu, or cpu,cpu for two processes")
     parser.add_argument("config", type=Path, help="a file such as configs/demo.yml")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="such as train.epochs=2 data.root=/data/duke")
+    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="such as train.epochs=2")
     arguments = parser.parse_args()
     config = load(arguments.config, arguments.overrides, options_of)
     devices = parse_devices(arguments.devices)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -19,6 +20,9 @@ def require_packages(*names: str) -> None:
     # Threads that have nothing to do shall sleep: spinning, they take the time of whatever else runs on the machine,
     # the loader's processes first of all. OpenMP reads this when torch loads it.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # The packages take seconds to import; Ctrl-C in that time shall end the command, not print where it was.
+    if Path(sys.argv[0]).suffix == ".py" and Path(sys.argv[0]).resolve().parent == ROOT:
+        signal.signal(signal.SIGINT, lambda *_: sys.exit(128 + signal.SIGINT))
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     if not missing:
         return

@@ -103,6 +103,12 @@ class Optimizer(Section):
     momentum: float = Field(0.9, ge=0, lt=1)  # sgd only
     nesterov: bool = False  # sgd only
 
+    @model_validator(mode="after")
+    def _momentum(self) -> Optimizer:
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs a momentum above 0")
+        return self
+
 
 class Schedule(Section):
     """The factor on every learning rate: a linear warm-up, then `kind`."""

@@ -36,7 +36,10 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], Origins]:
         return {}, origins
     if not isinstance(node, yaml.MappingNode):
         raise UserError(f"{path}:{node.start_mark.line + 1}: expected 'key: value' lines")
-    values: dict[str, Any] = _values(node, (), path, origins)
+    try:
+        values: dict[str, Any] = _values(node, (), path, origins)
+    except RecursionError:
+        raise UserError(f"{path}: an anchor (&name) holds itself (*name); write the values out") from None
     return values, origins
 
 

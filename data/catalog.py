@@ -14,7 +14,8 @@ from typing import Any
 
 from common.errors import UserError, unknown_name
 from configs.yaml_file import read_yaml
-from data.readers import READERS, read
+from data.readers import READERS, SELF_MADE, read
+from data.readers.listing import root_option
 from data.samples import Dataset
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -54,7 +55,8 @@ def find(name: str, root: Path | None = None, catalog: Path = CATALOG) -> Datase
         raise UserError(f"{unknown_name('dataset', name, {*entries, *READERS})}; add your own to {catalog}")
     entry = entries.get(name, Entry(name))
     place, named_by = _root(name, root, entry, catalog)
-    if not place.exists():
+    made = entry.reader in SELF_MADE and named_by == entry.origin  # but not at a place somebody misspelt
+    if not place.exists() and not made:
         raise UserError(f"dataset '{name}': {place} does not exist (named by {named_by}). {_other_ways(name, catalog)}")
     return read(entry.reader, place, name, **entry.options)
 
@@ -104,4 +106,4 @@ def _root(name: str, given: Path | None, entry: Entry, catalog: Path) -> tuple[P
 
 
 def _other_ways(name: str, catalog: Path) -> str:
-    return f"Give its folder with data.root=/path/to/{name}, {variable(name)}=/path/to/{name} or in {catalog}"
+    return f"Give its folder {root_option(name)}, {variable(name)}=/path/to/{name} or in {catalog}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,8 @@ from common.errors import UserError
 from data.pictures import open_picture
 from data.samplers import EpochBatches, Key
 from data.transforms import Augmentation, Geometry, Pixels, Preprocessing
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 class RawBatch(NamedTuple):
@@ -110,13 +113,15 @@ class PictureLoader:
             pin_memory=pin_memory,
             persistent_workers=workers > 0 and isinstance(batches, EpochBatches),
             worker_init_fn=_leave_signals_to_parent,
+            generator=torch.Generator(),  # it draws seeds for its processes, which must not move torch's own stream
         )
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[RawBatch]:
-        self._batches = iter(self._loader)
+        with _signals_held():
+            self._batches = iter(self._loader)
         for batch in self._batches:
             if isinstance(batch, str):
                 raise UserError(batch)
@@ -152,5 +157,16 @@ def _leave_signals_to_parent(_: int) -> None:
 
     A process whose parent is gone notices that by itself within five seconds.
     """
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Signals wait while processes start: one that arrives before a process ignores it would kill it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

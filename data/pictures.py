@@ -31,6 +31,10 @@ _DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, struc
 _TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+"""What is opened: other formats of Pillow, EPS among them, start programs of the machine."""
+
+
 def open_picture(path: Path, size: tuple[int, int] | None = None) -> Image.Image:
     """Decode a picture upright (EXIF orientation), in mode RGB.
 
@@ -43,7 +47,7 @@ def open_picture(path: Path, size: tuple[int, int] | None = None) -> Image.Image
             than Pillow's limit against decompression bombs.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             limit = Image.MAX_IMAGE_PIXELS
             if limit is not None and image.width * image.height > limit:
                 raise Image.DecompressionBombError

@@ -99,9 +99,10 @@ class IdentityBatches(EpochBatches):
         _, starts = np.unique(labels[order], return_index=True)
         self._members = np.split(order, starts[1:])
         if len(order) == 0 or len(self._members) < self.persons:
+            there = len(self._members) if len(order) else 0
             raise UserError(
                 f"batches.size={size} with batches.instances={instances} needs {self.persons} identities in a batch,"
-                f" the training set has {len(self._members) if len(order) else 0}; choose a smaller batches.size"
+                f" the training set has {there}; choose batches.size={there * instances} or less"
             )
         if self.persons % world:
             raise UserError(
@@ -157,6 +158,8 @@ class IdentityBatches(EpochBatches):
 
 def build_batches(config: Batches, labels: Ints, seed: int, rank: int, world: int) -> EpochBatches:
     """The sampler that a configuration asks for."""
+    if config.size // world < 2:
+        raise UserError(f"batches.size={config.size} leaves each process one picture; BatchNorm needs two, give more")
     if config.kind == "identity":
         return IdentityBatches(labels, config.size, config.instances, seed, rank, world)
     return RandomBatches(np.arange(len(labels)), config.size, seed, rank, world)

@@ -101,15 +101,20 @@ class Split:
         """How many known cameras there are; 0 when the dataset does not tell."""
         return len(np.unique(self.camids[self.camids != UNKNOWN]))
 
-    def fingerprint(self) -> str:
-        """16 hex digits that change when a picture is added, removed, renamed, relabelled or of another size."""
+    def fingerprint(self, modified: bool = False) -> str:
+        """16 hex digits that change when a picture is added, removed, renamed, relabelled or of another size.
+
+        Args:
+            modified: also when a file was written again; then a copy of the dataset counts as another one.
+        """
         digest = hashlib.sha256()
         for row, path in enumerate(self.paths):
             try:
-                size = self.file(row).stat().st_size
+                status = self.file(row).stat()
             except OSError as error:
                 raise UserError(f"there is no picture {self.file(row)} any more; read the dataset again") from error
-            line = f"{path}\t{size}\t{self.pids[row]}\t{self.camids[row]}\t{self.clothes[row]}\n"
+            content = f"{status.st_size} {status.st_mtime_ns}" if modified else f"{status.st_size}"
+            line = f"{path}\t{content}\t{self.pids[row]}\t{self.camids[row]}\t{self.clothes[row]}\n"
             digest.update(line.encode(errors="surrogateescape"))
         return digest.hexdigest()[:16]
 

@@ -35,6 +35,8 @@ _DAMAGED = (
     *(struct.error, zipfile.BadZipFile),
 )
 """What torch raises on bytes that are no checkpoint: it takes any file for a pickle, and letters for its opcodes."""
+CARD = {"name", "method", "config", "epoch", "finished", "source", "target", "pictures", "scores", "best_by"}
+"""What the card of every checkpoint holds, among other things."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,12 @@ class Checkpoint:
     card: dict[str, Any]
 
 
+class CannotSave(UserError):
+    """A checkpoint could not be written."""
+
+
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
-    """Write a checkpoint whole or not at all; whatever stood at `path` stays when the disk is full."""
+    """Write a checkpoint whole or not at all; on a full disk `CannotSave`, and whatever stood at `path` stays."""
     parts = {
         "format": FORMAT,
         "model": checkpoint.model,
@@ -58,7 +64,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         write_atomically(path, lambda file: torch.save(parts, file))
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "the disk may be full"
-        raise UserError(
+        raise CannotSave(
             f"the checkpoint {path} could not be written: {reason}. Earlier checkpoints in {path.parent} are intact;"
             " free some space and start the same command again to go on from the last one"
         ) from error
@@ -113,6 +119,13 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(parts["model"], parts["training"], parts["card"])
 
 
+def require_card(checkpoint: Checkpoint, path: Path) -> None:
+    """Raise `UserError` for a checkpoint whose card was tampered with."""
+    missing = sorted(CARD - set(checkpoint.card)) if isinstance(checkpoint.card, Mapping) else ["everything"]
+    if missing:
+        raise UserError(f"{path}: its card lacks {', '.join(missing)}; take another checkpoint of the run")
+
+
 def versions() -> dict[str, str]:
     """What the numbers in a card were made with."""
     return {"python": platform.python_version(), "torch": str(torch.__version__), "ignite": str(ignite.__version__)}
@@ -138,7 +151,9 @@ def commit() -> str | None:
 def _of_run(folder: Path) -> Path:
     written = sorted(folder.glob("*.pt"))
     if not written:
-        raise UserError(f"there is no checkpoint (*.pt) in the folder {folder}")
+        runs = sorted(path.name for path in folder.iterdir() if any(path.glob("*.pt")))
+        hint = f"; there are runs in it: {', '.join(runs)}" if runs else ""
+        raise UserError(f"there is no checkpoint (*.pt) in the folder {folder}{hint}")
     best = folder / "best.pt"
     return best if best in written else max(written, key=lambda path: path.stat().st_mtime)
 
@@ -147,7 +162,7 @@ def _missing(path: Path) -> str:
     folder = path.parent
     if not folder.is_dir():
         return f"there is no checkpoint {path}: the folder {folder} does not exist"
-    written = sorted(file.name for file in folder.iterdir() if file.suffix == ".pt" or file.is_dir())
+    written = sorted(file.name for file in folder.iterdir() if file.suffix == ".pt" or any(file.glob("*.pt")))
     hint = did_you_mean(path.name, written) or (f"; there are: {', '.join(written)}" if written else "")
     return f"there is no checkpoint {path}{hint}"
 

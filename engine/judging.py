@@ -12,12 +12,13 @@ from typing import Any
 import ignite.distributed as idist
 import torch
 
+from common.errors import UserError
 from common.files import sha256_of
 from configs.loader import parse
 from configs.schema import Config
 from data.catalog import find
 from data.samples import Dataset, Split, require
-from engine.checkpoint import checkpoint_file, load_checkpoint
+from engine.checkpoint import checkpoint_file, load_checkpoint, require_card
 from engine.devices import place
 from engine.evaluation import rank
 from engine.extraction import Extraction, columns_of, extract
@@ -26,7 +27,7 @@ from modeling.methods import build_embedder, options_of
 from modeling.methods.method import Embedder
 from retrieval.feature_file import FeatureFile, read_features, stale
 from retrieval.feature_writer import FeatureWriter, Rows
-from retrieval.matlab import write_mat
+from retrieval.matlab import require_scipy, write_mat
 from retrieval.reranking import rerank
 from retrieval.results import Scores
 from retrieval.scorers import Precomputed, Scorer
@@ -72,16 +73,27 @@ class Judgement:
 def judge(request: Request, device: torch.device) -> Judgement:
     """Extract what is not there yet, rank, and say where everything lies."""
     with told_once():
+        if request.mat:
+            require_scipy()
         path = checkpoint_file(request.checkpoint)
         checkpoint = load_checkpoint(path)
+        require_card(checkpoint, path)
         card = checkpoint.card
         config = _configuration(request, parse(card["config"], options_of))
         dataset = dataset_of(request, config)
         embedder = build_embedder(config)
-        embedder.load_state_dict(checkpoint.model)
+        try:
+            embedder.load_state_dict(checkpoint.model)
+        except RuntimeError as error:
+            raise UserError(
+                f"{path} does not hold the weights that its own card describes ({config.method} on"
+                f" {config.model.backbone}); it was changed after it was written, take another one"
+            ) from error
     place(embedder, device)
     how = Extraction.of(config, embedder, device)
-    folder = config.output.features / card["name"] / path.stem / dataset.name
+    folder = config.output.features / config.name / path.stem / dataset.name
+    if request.dataset is None and request.root is None and dataset.fingerprint() != card["target"]["fingerprint"]:
+        logger.info("note: '%s' is not what it was when the run was evaluated in training", dataset.name)
     made_by = {
         "dataset": dataset.name,
         "checkpoint": sha256_of(path),
@@ -107,8 +119,7 @@ def judge(request: Request, device: torch.device) -> Judgement:
 def dataset_of(request: Request, config: Config) -> Dataset:
     """The dataset that is judged on, with query and gallery."""
     name = request.dataset or config.target
-    trained_there = config.target_root if name == config.target else None
-    root = request.root or (trained_there if trained_there and trained_there.exists() else None)
+    root = request.root or (config.target_root if name == config.target else None)
     return require(find(name, root), "query", "gallery")
 
 
@@ -131,7 +142,7 @@ def _features(
 ) -> FeatureFile:
     """The features of one split, from disk when they are of this checkpoint and dataset."""
     place = folder / title
-    manifest = {**made_by, "split": title, "fingerprint": split.fingerprint()}
+    manifest = {**made_by, "split": title, "fingerprint": split.fingerprint(modified=True)}
     reason = stale(place, manifest)
     if reason is None:
         logger.info("%s: using the features in %s", title, place)

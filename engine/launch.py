@@ -55,6 +55,8 @@ def is_launcher(devices: Devices) -> bool:
 def _join(devices: Devices, work: Work) -> int:
     """Work as one process of a group."""
     local_rank = int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0")))
+    if devices.processes == 1:  # srun may show each task a GPU of its own, which it counts as 0
+        local_rank = 0
     if local_rank >= devices.processes:
         raise UserError(
             f"process {local_rank} of this machine has no device: {devices.processes} named; name one per process"
@@ -73,6 +75,8 @@ def _join(devices: Devices, work: Work) -> int:
 
 
 def _work(device: torch.device, work: Work) -> int:
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     try:
         return work(device)
     finally:
@@ -99,8 +103,13 @@ def _torchrun(devices: Devices, nodes: int, argv: Sequence[str]) -> int:
     try:
         torchrun.main([*where, f"--nproc-per-node={devices.processes}", *argv])
     except ChildFailedError as failure:
-        codes = [error.exitcode for error in failure.failures.values()]
-        return next((code for code in codes if code > 0), 1)
+        codes = {rank: error.exitcode for rank, error in failure.failures.items()}
+        for rank, code in codes.items():
+            if code < 0:
+                name = signal.Signals(-code).name
+                out_of_memory = ", as happens when memory runs out" if name == "SIGKILL" else ""
+                print(f"error: process {rank} was ended by {name}{out_of_memory}", file=sys.stderr, flush=True)
+        return next((code for code in codes.values() if code > 0), 1)
     except SignalException as interrupt:
         return 128 + int(interrupt.sigval)
     return 0
@@ -108,7 +117,8 @@ def _torchrun(devices: Devices, nodes: int, argv: Sequence[str]) -> int:
 
 def _world() -> int:
     """How many processes were started in all."""
-    return int(os.environ.get("WORLD_SIZE", os.environ.get("SLURM_NTASKS", "1")))
+    tasks = os.environ.get("SLURM_STEP_NUM_TASKS", os.environ.get("SLURM_NTASKS", "1"))
+    return int(os.environ.get("WORLD_SIZE", tasks))
 
 
 def _inside_torchrun() -> bool:
@@ -134,14 +144,19 @@ def told_once() -> Iterator[None]:
 def run_door(main: Callable[[], int]) -> None:
     """Run a door's `main` and end the process: a user's mistake is one sentence and status 1, Ctrl-C status 130."""
     logging.getLogger("ignite").setLevel(logging.CRITICAL)  # it logs every exception that passes through an engine
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         status = main()
     except UserError as error:
         print(f"{_speaker()}error: {error}", file=sys.stderr, flush=True)
         status = 1
     except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr, flush=True)
         status = 128 + signal.SIGINT
     except OSError as error:
+        if isinstance(error, BrokenPipeError):  # whoever read the output (head, less) has left
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123  # until the process ends
+            sys.exit(128 + signal.SIGPIPE)
         if error.errno not in _DISK:
             raise
         where = f" ({error.filename})" if error.filename else ""

@@ -31,6 +31,7 @@ def open_log(path: Path | None = None, stream: TextIO | None = None) -> logging.
     """The logger of this process; process 0 speaks on `stream` (stdout) and, when given, appends to the file `path`."""
     logger = logging.getLogger(NAME)
     close_log()
+    logging.raiseExceptions = False  # a terminal that went away (`| head`) is no reason to stop training
     logger.propagate = False
     logger.setLevel(logging.INFO)
     if idist.get_rank() != 0:

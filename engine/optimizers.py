@@ -28,6 +28,13 @@ OPTIMIZERS: dict[str, Build] = {
 }
 
 
+def optimizer_builder(name: str) -> Build:
+    """The constructor of an optimiser; an unknown name is an error that lists the known ones."""
+    if name not in OPTIMIZERS:
+        raise unknown_name("optimizer", name, OPTIMIZERS)
+    return OPTIMIZERS[name]
+
+
 def build_optimizers(
     recipes: Mapping[str, Recipe], config: Config, master: Callable[[nn.Parameter], nn.Parameter]
 ) -> dict[str, torch.optim.Optimizer]:
@@ -42,11 +49,9 @@ def build_optimizers(
 
 
 def _build(recipe: Recipe, config: Optimizer, master: Callable[[nn.Parameter], nn.Parameter]) -> torch.optim.Optimizer:
-    if config.name not in OPTIMIZERS:
-        raise unknown_name("optimizer", config.name, OPTIMIZERS)
     groups = []
     for group in recipe.groups:
         rate = config.backbone_lr or config.lr if group.pretrained else config.lr
         moved = [master(parameter) for parameter in group.parameters if parameter.requires_grad]
         groups.append({"params": moved, "lr": rate, "base_lr": rate, "weight_decay": config.weight_decay})
-    return OPTIMIZERS[config.name]([group for group in groups if group["params"]], config)
+    return optimizer_builder(config.name)([group for group in groups if group["params"]], config)

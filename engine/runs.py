@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import platform
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +15,11 @@ from common.errors import UserError
 from common.files import make_folder
 from configs.loader import differences, plain
 from configs.schema import Config
-from engine.checkpoint import Checkpoint, load_checkpoint
+from engine.checkpoint import Checkpoint, load_checkpoint, require_card
 
-BEST, INTERRUPTED = "best.pt", "interrupted.pt"
+BEST, INTERRUPTED, LOCK = "best.pt", "interrupted.pt", ".in-use"
+
+EPOCH = re.compile(r"epoch_(\d+)\.pt")
 
 FREE = re.compile(
     r"name|output\..*|test\..*|data\.(root|target|target_root|workers)|model\.pretrained"
@@ -43,26 +50,58 @@ class Folders:
 
     def epochs(self) -> list[Path]:
         """The epochs' checkpoints, oldest first."""
-        return sorted(self.checkpoints.glob("epoch_*.pt"))
+        numbered = ((EPOCH.fullmatch(path.name), path) for path in self.checkpoints.glob("epoch_*.pt"))
+        return [path for _, path in sorted((int(match[1]), path) for match, path in numbered if match)]
 
     def last(self) -> Path | None:
         """The checkpoint to go on from."""
-        interrupted = self.checkpoints / INTERRUPTED
-        return interrupted if interrupted.is_file() else next(reversed(self.epochs()), None)
+        interrupted, best = self.checkpoints / INTERRUPTED, self.checkpoints / BEST
+        if interrupted.is_file():
+            return interrupted
+        # The best one is newer than the last regular one when the run was killed between two of those.
+        found = [*self.epochs()[-1:], *([best] if best.is_file() else [])]
+        return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run for this process; `UserError` when another one has it."""
+        path = self.checkpoints / LOCK
+        with path.open("a+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise UserError(
+                    f"{self.checkpoints} is in use by {file.read().strip() or 'another process'}; wait for it to end,"
+                    " or choose another name=…"
+                ) from None
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {platform.node()}")
+            file.flush()
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
 
     def clear(self) -> None:
-        """Forget an earlier run of this name (`train.restart=true`)."""
-        for path in [*self.checkpoints.glob("*.pt"), *self.logs.glob("events.*")]:
+        """Forget the checkpoints of an earlier run of this name."""
+        for path in [*self.epochs(), self.checkpoints / BEST, self.checkpoints / INTERRUPTED]:
+            path.unlink(missing_ok=True)
+
+    def set_logs_aside(self) -> None:
+        """Keep what an earlier run of this name said as `previous.*`, and begin new files."""
+        for path in self.logs.glob("events.*"):
             path.unlink()
         for name in ("metrics.jsonl", "train.log"):
-            (self.logs / name).unlink(missing_ok=True)
+            if (self.logs / name).exists():
+                (self.logs / name).replace(self.logs / f"previous.{name}")
 
 
-def to_resume(config: Config, label_map: str) -> Checkpoint | None:
+def to_resume(config: Config, pictures: str) -> Checkpoint | None:
     """The checkpoint a run goes on from; None for a fresh start.
 
     Args:
-        label_map: hash of the training set's labels, as it is now.
+        pictures: fingerprint of the training pictures and their labels, as they are now.
 
     Raises:
         UserError: the run is finished, or it was started with another configuration or other pictures.
@@ -71,6 +110,7 @@ def to_resume(config: Config, label_map: str) -> Checkpoint | None:
     if config.train.restart or path is None:
         return None
     checkpoint = load_checkpoint(path)
+    require_card(checkpoint, path)
     card = checkpoint.card
     anew = "choose another name=… for a new run, or train.restart=true to start this one anew"
     done, wanted = card["epoch"], config.train.epochs
@@ -89,7 +129,7 @@ def to_resume(config: Config, label_map: str) -> Checkpoint | None:
             f"the run '{config.name}' was started with other settings than now ({', '.join(changed)}), so {path} cannot"
             f" be gone on from; set them back as in {path.parent / 'config.yml'}, {anew}"
         )
-    if card["label_map"] != label_map:
+    if card["pictures"] != pictures:
         raise UserError(
             f"the run '{config.name}' was started on other training pictures or identities than are there now; put the"
             f" dataset back as it was, {anew}"

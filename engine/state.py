@@ -10,7 +10,7 @@ import ignite.distributed as idist
 import torch
 from ignite.engine import Engine
 from ignite.handlers import EMAHandler
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from engine.amp import Amp
@@ -47,25 +47,39 @@ class RunState:
             return cast(Embedder, self.averaged.ema_model)
         return self.amp.float32_copy(self.method.embedder)
 
-    def capture(self) -> Checkpoint:
-        """A checkpoint of now; all processes must take part (each has random streams of its own)."""
+    def unjudged(self) -> bool:
+        """All epochs are done, but a signal came before the last evaluation ended."""
+        state: Any = self.trainer.state
+        return bool(state.iteration) and state.epoch == state.max_epochs
+
+    def networks(self) -> list[nn.Module]:
+        """Everything with running statistics."""
+        return [self.method] if self.averaged is None else [self.method, self.averaged.ema_model]
+
+    def capture(self, alone_at: int | None = None) -> Checkpoint:
+        """A checkpoint of now; all processes must take part (each has random streams of its own).
+
+        Args:
+            alone_at: when the other processes are gone: the iteration that was finished last.
+        """
         full = self.amp.float32_state(self.method)
         rest = {name: value for name, value in full.items() if not name.startswith(EMBEDDER)}
         model = {name.removeprefix(EMBEDDER): value for name, value in full.items() if name.startswith(EMBEDDER)}
         if self.averaged is not None:
             rest, model = full, self.averaged.ema_model.state_dict()
         state: Any = self.trainer.state
+        iteration = state.iteration if alone_at is None else alone_at
         training = {
             "method": rest,
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
             "amp": self.amp.state_dict(),
-            "iteration": state.iteration,
+            "iteration": iteration,
             "epoch_length": state.epoch_length,
             "best": self.best,
-            "random": _random_streams(self.amp.device),
+            "random": _random_streams(self.amp.device, alone_at is not None),
         }
-        epoch = state.iteration // state.epoch_length
-        finished = epoch >= state.max_epochs
+        epoch = iteration // state.epoch_length
+        finished = epoch >= state.max_epochs and getattr(state, "scores", None) is not None  # judged, too
         card = {**self.card, "epoch": epoch, "finished": finished, "world": idist.get_world_size()}
         return Checkpoint(model, training, {**card, "scores": self.scores})
 
@@ -83,12 +97,12 @@ class RunState:
         _restore_random_streams(training["random"], self.amp.device)
 
 
-def _random_streams(device: torch.device) -> dict[str, Tensor]:
-    """torch's generators of every process, one row each."""
-    streams = {"cpu": gather_rows(torch.get_rng_state().unsqueeze(0).to(device)).cpu()}
+def _random_streams(device: torch.device, alone: bool) -> dict[str, Tensor]:
+    """torch's generators of every process, one row each; only this one's when it is alone."""
+    own = {"cpu": torch.get_rng_state()[None]}
     if device.type == "cuda":
-        streams["cuda"] = gather_rows(torch.cuda.get_rng_state(device).unsqueeze(0).to(device)).cpu()
-    return streams
+        own["cuda"] = torch.cuda.get_rng_state(device)[None]
+    return own if alone else {name: gather_rows(state.to(device)).cpu() for name, state in own.items()}
 
 
 def _restore_random_streams(streams: Mapping[str, Tensor], device: torch.device) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from common.contracts import Batch
+from common.errors import unknown_name
 from common.events import ReIDEvents
 from engine.amp import Amp
 from engine.gradients import average_gradients
@@ -55,7 +56,7 @@ class TrainingStep:
                 continue
             state.update = update
             engine.fire_event(ReIDEvents.LOSSES_COMPUTED)
-            chosen = [self.optimizers[name] for name in update.optimizers]
+            chosen = [self._optimizer(name) for name in update.optimizers]
             self._backward(update, chosen, window)
             engine.fire_event(ReIDEvents.BACKWARD_COMPLETED)
             if stepping:
@@ -86,6 +87,16 @@ class TrainingStep:
         reached = [p for p in self.method.parameters() if id(self.amp.master(p)) in masters]
         with self.amp.scale_loss(total, optimizers) as scaled:
             scaled.backward(inputs=reached)
+
+    def is_step(self, engine: Engine, iteration: int) -> bool:
+        """Whether the optimisers stepped in an iteration (an event filter)."""
+        state: Any = engine.state
+        return self._window(iteration, state.epoch_length)[1]
+
+    def _optimizer(self, name: str) -> Optimizer:
+        if name not in self.optimizers:
+            raise unknown_name("optimizer in an update of the method", name, self.optimizers)
+        return self.optimizers[name]
 
     def _clip(self, optimizer: Optimizer) -> None:
         if self.clip_norm is not None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import ignite.distributed as idist
 import torch
+from ignite.engine import Events
 from ignite.handlers import EMAHandler
 
 from common.errors import UserError, did_you_mean
@@ -23,7 +26,7 @@ from data.samples import Dataset, require
 from data.training_set import TrainingSet
 from data.transforms import Augmentation, Preprocessing
 from engine.amp import Amp
-from engine.checkpoint import Checkpoint, commit, versions
+from engine.checkpoint import CannotSave, Checkpoint, commit, versions
 from engine.devices import place
 from engine.evaluation import evaluate_network
 from engine.extraction import Extraction
@@ -44,13 +47,13 @@ from engine.handlers.tensorboard import Curves
 from engine.handlers.throughput import Throughput
 from engine.launch import told_once
 from engine.logs import MetricsFile, close_log, open_log
-from engine.optimizers import build_optimizers
+from engine.optimizers import build_optimizers, optimizer_builder
 from engine.runs import Folders, to_resume
 from engine.state import RunState
 from engine.trainer import TrainingStep, create_trainer
 from engine.view import PlainView
 from modeling.backbones import ensure_downloaded
-from modeling.methods import build_method
+from modeling.methods import build_method, without_pretrained
 from modeling.methods.method import Method
 from retrieval.results import METRICS, Scores
 
@@ -64,6 +67,7 @@ class Prepared:
     source: Dataset
     target: Dataset
     training_set: TrainingSet
+    pictures: str  # fingerprint of what is trained on
     checkpoint: Checkpoint | None  # to go on from
 
 
@@ -86,11 +90,23 @@ def prepare(config: Config, world: int) -> Prepared:
     target = require(source if same else find(config.target, config.target_root), "query", "gallery")
     training_set = TrainingSet.of([source.train])
     build_batches(config.batches, training_set.labels, config.seed, 0, world)
-    checkpoint = to_resume(config, training_set.label_map_hash())
+    _check_names(config, training_set)
+    pictures = source.train.fingerprint()
+    checkpoint = to_resume(config, pictures)
     if checkpoint is None:
         ensure_downloaded(config.model.backbone, config.model.pretrained)
     Folders.of(config).make()
-    return Prepared(source, target, training_set, checkpoint)
+    return Prepared(source, target, training_set, pictures, checkpoint)
+
+
+def _check_names(config: Config, training_set: TrainingSet) -> None:
+    """Build the method without memory for its weights: a name that is unknown shows before anything is touched."""
+    nowhere = torch.device("meta")
+    with nowhere:
+        facts = PrepareBatch(training_set, Preprocessing.of(config.data), nowhere).facts
+        method = build_method(without_pretrained(config), facts)
+    for recipe in method.optimizers().values():
+        optimizer_builder((recipe.optimizer or config.optimizer).name)
 
 
 def train(config: Config, device: torch.device) -> int:
@@ -100,10 +116,13 @@ def train(config: Config, device: torch.device) -> int:
             prepared = prepare(config, idist.get_world_size())
             _agree(prepared)
             folders = Folders.of(config)
-            if prepared.checkpoint is None and idist.get_rank() == 0:
-                folders.clear()
+            if idist.get_rank() == 0:
+                closing.enter_context(folders.locked())
+                if prepared.checkpoint is None:
+                    folders.set_logs_aside()
             open_log(folders.logs / "train.log")
             closing.callback(close_log)
+            config = _to_remember(config)
             metrics = closing.enter_context(MetricsFile(folders.logs / "metrics.jsonl"))
             run = _Run(config, device, prepared, metrics, closing)
         return run.go()
@@ -112,12 +131,23 @@ def train(config: Config, device: torch.device) -> int:
 def _agree(prepared: Prepared) -> None:
     """Refuse to start when the processes, perhaps on several machines, see different pictures or checkpoints."""
     iteration = prepared.checkpoint.training["iteration"] if prepared.checkpoint else 0
-    if not agreed(prepared.training_set.label_map_hash()):
-        raise UserError("the processes see different training pictures; give all machines the same dataset")
+    if not agreed(prepared.pictures + prepared.target.fingerprint()):
+        raise UserError("the processes see different pictures; give all machines the same datasets")
     if not agreed(str(iteration)):
         raise UserError(
             "the processes see different checkpoints of this run; put output.checkpoints on a disk all machines share"
         )
+
+
+def _to_remember(config: Config) -> Config:
+    """The configuration as it is written down: used again, it starts nothing anew and finds the same folders."""
+    roots = {name: getattr(config.data, name) for name in ("root", "target_root")}
+    absolute = {name: root.expanduser().resolve() for name, root in roots.items() if root is not None}
+    sections = {
+        "train": config.train.model_copy(update={"restart": False}),
+        "data": config.data.model_copy(update=absolute),
+    }
+    return config.model_copy(update=sections)
 
 
 class _Run:
@@ -152,11 +182,15 @@ class _Run:
         self.optimizers = build_optimizers(self.method.optimizers(), config, self.amp.master)
         torch.manual_seed(config.seed + rank)  # dropout and its kin differ between processes
 
-        step = TrainingStep(self.method, self.optimizers, self.amp, config.train.clip_norm, config.train.accumulate)
-        self.trainer = create_trainer(step)
+        self.step = TrainingStep(
+            self.method, self.optimizers, self.amp, config.train.clip_norm, config.train.accumulate
+        )
+        self.trainer = create_trainer(self.step)
         ema = config.train.ema
         averaged = None if ema is None else EMAHandler(self.method.embedder, 1 - ema, handle_buffers="update")
         self.state = RunState(self.method, self.optimizers, self.amp, self.trainer, self._card(), averaged)
+        kept = config.train
+        self.checkpoints = Checkpoints(self.folders, self.state, kept.checkpoint_every, kept.keep, kept.best)
         self.stop = self._attach()
 
     def go(self) -> int:
@@ -165,12 +199,23 @@ class _Run:
         if self.prepared.checkpoint is not None:
             self._resume(self.prepared.checkpoint)
         started = time.perf_counter()
-        self.trainer.run(self.loader, max_epochs=self.config.train.epochs, epoch_length=len(self.loader))
+        self.stop.listen()
+        try:
+            if self.state.unjudged():
+                self.trainer.fire_event(Events.EPOCH_COMPLETED)
+            else:
+                self.trainer.run(self.loader, max_epochs=self.config.train.epochs, epoch_length=len(self.loader))
+        except CannotSave:
+            raise
+        except Exception:
+            self.checkpoints.rescue()
+            raise
         if self.stop.received:
             return 128 + self.stop.received
-        last, device = self.folders.epochs()[-1], self.device.index if self.device.type == "cuda" else "cpu"
         logger.info("finished in %.0f s", time.perf_counter() - started)
-        logger.info("evaluate with: python3 eval.py %s %s", device, last)
+        if idist.get_rank() == 0:
+            device = self.device.index if self.device.type == "cuda" else "cpu"
+            logger.info("evaluate with: python3 eval.py %s %s", device, self.folders.epochs()[-1])
         return 0
 
     def _build_method(self) -> Method:
@@ -178,7 +223,7 @@ class _Run:
         config = self.config
         torch.manual_seed(config.seed)
         if self.prepared.checkpoint is not None:  # its weights come from there
-            config = config.model_copy(update={"model": config.model.model_copy(update={"pretrained": "none"})})
+            config = without_pretrained(config)
         method = place(build_method(config, self.preparing.facts), self.device)
         broadcast_state(method)
         return method
@@ -190,8 +235,7 @@ class _Run:
         recipes, training_set = self.method.optimizers(), self.prepared.training_set
         schedules = {name: recipes[name].schedule or self.config.schedule for name in optimizers}
         how = Extraction.of(self.config, self.method.embedder, self.device)
-        checkpoints = Checkpoints(self.folders, self.state, config.checkpoint_every, config.keep, config.best)
-        stop = StopOnSignal(checkpoints.save_interrupted, every=config.accumulate)
+        stop = StopOnSignal(self.checkpoints.save_interrupted, every=config.accumulate)
 
         def evaluate() -> Scores:
             return evaluate_network(self.state.network(), self.prepared.target, how, stop.requested)
@@ -206,18 +250,22 @@ class _Run:
         for handler in self.method.handlers(view):
             handler.attach(trainer)
         if self.state.averaged is not None:
-            self.state.averaged.attach(trainer)
+            steps = Events.ITERATION_COMPLETED(event_filter=self.step.is_step)
+            self.state.averaged.attach(trainer, event=steps)
         throughput.attach(trainer)
         Report(self.metrics, throughput, main, config.log_every).attach(trainer)
-        BatchStatistics(self.method).attach(trainer)
+        BatchStatistics(*self.state.networks()).attach(trainer)
         TargetEvaluation(evaluate, config.evaluate_every, self.metrics).attach(trainer)
+        if self.prepared.checkpoint is None and idist.get_rank() == 0:
+            # Only now, when the new run has proved that it can start, does an old one of its name go.
+            trainer.add_event_handler(Events.STARTED, self.folders.clear)
         if idist.get_rank() == 0:
             curves = Curves(self.folders.logs, main, config.log_every)
             self.closing.callback(curves.close)
             curves.attach(trainer)
             if watched():
                 Progress("epoch").attach(trainer)
-        checkpoints.attach(trainer)
+        self.checkpoints.attach(trainer)
         stop.attach(trainer)
         return stop
 
@@ -230,6 +278,7 @@ class _Run:
             "preprocessing": Preprocessing.of(config.data).as_dict(),
             "scorer": self.method.embedder.scorer,
             "num_classes": prepared.training_set.num_classes,
+            "pictures": prepared.pictures,
             "label_map": prepared.training_set.label_map_hash(),
             "source": {"name": prepared.source.name, "fingerprint": prepared.source.fingerprint()},
             "target": {"name": prepared.target.name, "fingerprint": prepared.target.fingerprint()},
@@ -255,6 +304,11 @@ class _Run:
         if idist.get_rank() == 0:
             write_text(folders.checkpoints / "config.yml", "# The whole configuration of this run.\n" + dump(config))
 
+    def _judged_alike(self, card: Mapping[str, Any]) -> bool:
+        """Whether the best score of a checkpoint can be compared with those to come."""
+        same = card["config"]["train"]["best"] == self.config.train.best
+        return bool(same and card["target"]["fingerprint"] == self.prepared.target.fingerprint())
+
     def _resume(self, checkpoint: Checkpoint) -> None:
         self.state.restore(checkpoint)
         iteration, length = checkpoint.training["iteration"], checkpoint.training["epoch_length"]
@@ -265,4 +319,6 @@ class _Run:
             )
         position = {"iteration": iteration, "epoch_length": length, "max_epochs": self.config.train.epochs}
         self.trainer.load_state_dict(position)
+        if not self._judged_alike(checkpoint.card):
+            self.state.best = None
         logger.info("going on after %d of %d iterations", iteration, length * self.config.train.epochs)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +17,12 @@ LIMIT = 2**31 - 1
 """Bytes of one variable in a MAT v5 file that every reader takes."""
 
 
+def require_scipy() -> None:
+    """Raise `UserError` when SciPy is not there; ask before long work whose end is a .mat file."""
+    if importlib.util.find_spec("scipy") is None:
+        raise UserError(f"writing a .mat file needs SciPy: {sys.executable} -m pip install scipy")
+
+
 def write_mat(path: Path, features: Features, paths: Sequence[str]) -> None:
     """Write `feat (N, D)` float32, `ids (1, N)`, `cam_ids (1, N)` int64 and `img_path`, N rows padded with blanks.
 
@@ -23,10 +31,9 @@ def write_mat(path: Path, features: Features, paths: Sequence[str]) -> None:
     Raises:
         UserError: SciPy is not installed, or the features are too large for the format.
     """
-    try:
-        from scipy.io import savemat
-    except ImportError as error:
-        raise UserError("writing a .mat file needs SciPy: pip install scipy") from error
+    require_scipy()
+    from scipy.io import savemat
+
     # Characters take two bytes in the file, and the widest path sets the width of all.
     largest = max(features.vectors.nbytes, 2 * len(paths) * max(map(len, paths), default=0))
     if largest > LIMIT:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from data.street import StreetConfig, write_street
+from engine.trainer import TrainingStep
 from modeling.backbones import BACKBONES
 from modeling.backbones.base import Backbone
 from tests.doors import Doors
@@ -84,3 +88,21 @@ def _no_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def doors(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Doors:
     return Doors(monkeypatch, capsys)
+
+
+@pytest.fixture
+def signalled(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Iterations whose batch is being computed when the process receives SIGTERM; add some."""
+    iterations: list[int] = []
+    step = TrainingStep.__call__
+
+    def stepping(self: TrainingStep, engine: Any, batch: Any) -> dict[str, Tensor]:
+        if engine.state.iteration in iterations:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, engine, batch)
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
+    monkeypatch.setattr(TrainingStep, "__call__", stepping)
+    yield iterations
+    for number, handler in handlers.items():
+        signal.signal(number, handler)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,16 @@ from data.street import StreetConfig
 from tests.doors import Doors
 
 
+def shortened(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Keys of a demo that takes seconds and leaves everything in `folder`."""
+    monkeypatch.setattr(demo_door, "STREET", StreetConfig(identities=16, cameras=2, height=32, width=16))
+    keys = [f"data.root={folder / 'street'}", "data.height=32", "data.width=16", "train.epochs=1", "data.workers=0"]
+    return keys + [f"output.{name}={folder / name}" for name in ("checkpoints", "logs", "features")]
+
+
 @pytest.mark.slow
 def test_before_after_and_what_next(doors: Doors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo_door, "STREET", StreetConfig(identities=16, cameras=2, height=32, width=16))
-    keys = [f"data.root={tmp_path / 'street'}", "data.height=32", "data.width=16", "train.epochs=1", "data.workers=0"]
-    keys += [f"output.{folder}={tmp_path / folder}" for folder in ("checkpoints", "logs", "features")]
+    keys = shortened(tmp_path, monkeypatch)
     first = doors.demo(*keys)
     assert first.status == 0
     for words in ("untrained", "trained", "times that of the untrained network", "what next", "python3 eval.py cpu"):
@@ -27,7 +33,13 @@ def test_before_after_and_what_next(doors: Doors, tmp_path: Path, monkeypatch: p
     assert "from the last demo" in again.out
 
 
-def test_a_demo_needs_a_folder_for_its_street(doors: Doors) -> None:
-    outcome = doors.demo("data.root=null")
-    assert outcome.status == 1
-    assert "the demo needs data.root" in outcome.err
+def test_an_interrupted_demo_goes_on(
+    doors: Doors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signalled: list[int]
+) -> None:
+    keys = shortened(tmp_path, monkeypatch)
+    signalled.append(2)
+    assert doors.demo(*keys).status == 128 + signal.SIGTERM
+    signalled.clear()
+    outcome = doors.demo(*keys)
+    assert outcome.status == 0
+    assert "going on after 2 of" in outcome.out

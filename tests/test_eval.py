@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -44,6 +45,46 @@ def test_training_and_evaluation_print_the_same_scores(checkpoint: Path, doors: 
     assert {name: told[name] for name in ("mAP", "mINP", "rank-1")} == {
         name: card["scores"][name] for name in ("mAP", "mINP", "rank-1")
     }
+
+
+def test_a_relative_root_is_found_from_anywhere(
+    tiny: Path, street: Path, doors: Doors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(street.parent)
+    assert doors.train("cpu", tiny, "train.epochs=1", f"data.root={street.name}").status == 0
+    monkeypatch.chdir(tmp_path)
+    outcome = doors.evaluate("cpu", tmp_path / "checkpoints" / "tiny")
+    assert outcome.status == 0
+    assert "16 of 16 queries count" in outcome.out
+
+
+def test_pictures_that_were_written_again(checkpoint: Path, street: Path, doors: Doors, tmp_path: Path) -> None:
+    """Of the same size, so that only the time of writing tells."""
+    copy = tmp_path / "copy"
+    shutil.copytree(street, copy)
+    assert doors.evaluate("cpu", checkpoint, "--root", copy).status == 0
+    victim = next((copy / "query").iterdir())
+    os.utime(victim, (1, 1))
+    assert "query: extracting, since" in doors.evaluate("cpu", checkpoint, "--root", copy).out
+
+
+def test_weights_that_are_not_what_the_card_says(checkpoint: Path, doors: Doors) -> None:
+    parts = torch.load(checkpoint, weights_only=True)
+    for change in (
+        {"model": {**parts["model"], "neck.weight": torch.ones(3)}},
+        {"card": {"name": "only"}},
+        {"card": {**parts["card"], "config": {**parts["card"]["config"], "name": "../../escaped"}}},
+    ):
+        torch.save({**parts, **change}, checkpoint)
+        outcome = doors.evaluate("cpu", checkpoint)
+        assert outcome.status == 1
+        assert outcome.err.startswith("error: ")
+        assert "Traceback" not in outcome.said
+
+
+def test_numbers_that_make_no_sense(doors: Doors) -> None:
+    for flag, value in (("--batch-size", "0"), ("--batch-size", "-3"), ("--workers", "-1")):
+        assert doors.evaluate("cpu", "x.pt", flag, value).status == 2
 
 
 def test_what_changed_is_told(checkpoint: Path, street: Path, doors: Doors, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from engine.checkpoint import load_checkpoint
+from engine.runs import Folders
 from engine.trainer import TrainingStep
 from tests.doors import Doors, shell
 
@@ -39,24 +40,6 @@ def assert_same(left: Path, right: Path) -> None:
 
 def events(path: Path) -> Iterator[dict[str, Any]]:
     yield from (json.loads(line) for line in path.read_text().splitlines())
-
-
-@pytest.fixture
-def signalled(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Iterations whose batch is being computed when the process receives SIGTERM; add some."""
-    iterations: list[int] = []
-    step = TrainingStep.__call__
-
-    def stepping(self: TrainingStep, engine: Any, batch: Any) -> dict[str, Tensor]:
-        if engine.state.iteration in iterations:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return step(self, engine, batch)
-
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
-    monkeypatch.setattr(TrainingStep, "__call__", stepping)
-    yield iterations
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
 
 
 def test_a_run_leaves_checkpoints_logs_and_scores(tiny: Path, doors: Doors, tmp_path: Path) -> None:
@@ -165,6 +148,70 @@ def test_a_finished_run_is_not_trained_again(tiny: Path, doors: Doors, tmp_path:
     assert [path.name for path in checkpoint.parent.glob("epoch*")] == ["epoch_0001.pt"]
 
 
+def test_a_mistake_with_restart_forgets_nothing(tiny: Path, street: Path, doors: Doors, tmp_path: Path) -> None:
+    assert doors.train("cpu", tiny, "train.epochs=1").status == 0
+    run = tmp_path / "checkpoints" / "tiny"
+    before = sorted(path.name for path in run.iterdir())
+    for key in ("optimizer.name=adma", "model.pooling=gme", "batches.size=64", "data.source=markt"):
+        assert doors.train("cpu", tiny, "train.restart=true", key).status == 1
+    copy = tmp_path / "copy"
+    shutil.copytree(street, copy)
+    next((copy / "query").iterdir()).write_bytes(b"broken")
+    assert doors.train("cpu", tiny, "train.restart=true", f"data.root={copy}").status == 1
+    assert sorted(path.name for path in run.iterdir()) == before
+    assert "restart: false" in (run / "config.yml").read_text()
+
+
+def test_a_killed_run_goes_on_from_its_best(tiny: Path, doors: Doors, tmp_path: Path) -> None:
+    keys = ["train.checkpoint_every=100", "train.epochs=3"]
+    assert doors.train("cpu", tiny, "train.epochs=2", "train.checkpoint_every=100").status == 0
+    run = tmp_path / "checkpoints" / "tiny"
+    best = load_checkpoint(run / "best.pt")
+    (run / "epoch_0002.pt").unlink()  # as if it had been killed before its first regular checkpoint
+    outcome = doors.train("cpu", tiny, *keys)
+    assert outcome.status == 0
+    assert f"going on after {best.training['iteration']} of 12 iterations" in outcome.out
+
+
+def test_a_signal_in_the_last_evaluation_leaves_it_to_be_made_up(
+    tiny: Path, doors: Doors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signalled: list[int]
+) -> None:
+    signalled.append(8)  # the last batch: what is due at the end of the epoch still begins, the evaluation stops
+    stopped = doors.train("cpu", tiny)
+    assert stopped.status == 128 + signal.SIGTERM
+    assert "evaluation left unfinished" in stopped.out
+    run = tmp_path / "checkpoints" / "tiny"
+    assert not load_checkpoint(run / "interrupted.pt").card["finished"]
+    signalled.clear()
+    outcome = doors.train("cpu", tiny)
+    assert outcome.status == 0
+    assert "epoch 2: mAP" in outcome.out
+    card = load_checkpoint(run / "epoch_0002.pt").card
+    assert card["finished"]
+    assert card["scores"]["epoch"] == 2
+    assert doors.train("cpu", tiny).status == 1
+
+
+def test_the_best_score_is_forgotten_with_what_it_meant(tiny: Path, doors: Doors, tmp_path: Path) -> None:
+    assert doors.train("cpu", tiny, "train.epochs=1", "train.best=rank-20").status == 0
+    assert doors.train("cpu", tiny, "train.epochs=2").status == 0
+    checkpoint = load_checkpoint(tmp_path / "checkpoints" / "tiny" / "best.pt")
+    assert checkpoint.card["epoch"] == 2
+    assert checkpoint.training["best"] == checkpoint.card["scores"]["mAP"]
+
+
+def test_other_pictures_of_the_same_people_are_noticed(tiny: Path, street: Path, doors: Doors, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(street, copy)
+    assert doors.train("cpu", tiny, "train.epochs=1").status == 0
+    assert doors.train("cpu", tiny, f"data.root={copy}").status == 0  # a copy is the same
+    victim = sorted((copy / "bounding_box_train").iterdir())[0]
+    victim.write_bytes(victim.read_bytes() + b"0")
+    outcome = doors.train("cpu", tiny, f"data.root={copy}", "train.epochs=3")
+    assert outcome.status == 1
+    assert "other training pictures or identities" in outcome.err
+
+
 def test_other_pictures_than_the_run_began_with(tiny: Path, street: Path, doors: Doors, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(street, copy)
@@ -186,7 +233,7 @@ MISTAKES = {
     "unknown backbone": (["model.backbone=resnet51"], "unknown backbone 'resnet51', did you mean"),
     "unknown pooling": (["model.pooling=gme"], "unknown pooling 'gme', did you mean 'gem'?"),
     "unknown score": (["train.best=map"], "train.best=map is not a score"),
-    "missing root": (["data.root=nowhere"], "nowhere"),
+    "missing root": (["data.root=nowhere"], "nowhere does not exist (named by data.root)"),
     "missing weights": (["model.pretrained=nowhere.pth"], "nowhere.pth"),
     "batch too large": (["batches.size=64"], "needs 16 identities in a batch, the training set has 8"),
     "no whole identities": (["batches.size=18"], "size 18 is not a multiple of instances 4"),
@@ -230,6 +277,45 @@ def test_a_picture_that_cannot_be_read_is_named(tiny: Path, street: Path, doors:
     assert outcome.status == 1
     assert victim.name in outcome.err
     assert "Traceback" not in outcome.said
+
+
+def test_a_failure_loses_nothing_that_was_learned(
+    tiny: Path, street: Path, doors: Doors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A picture breaks in the second epoch; once it is whole again, the run ends as if nothing had happened."""
+    copy = tmp_path / "copy"
+    shutil.copytree(street, copy)
+    keys = [f"data.root={copy}", "data.workers=0", "train.checkpoint_every=2", "train.evaluate_every=0"]
+    assert doors.train("cpu", tiny, "name=whole", *keys).status == 0
+    victim = sorted((copy / "bounding_box_train").iterdir())[5]
+    content = victim.read_bytes()
+    step = TrainingStep.__call__
+
+    def breaking(self: TrainingStep, engine: Any, batch: Any) -> dict[str, Tensor]:
+        if engine.state.iteration == 4:
+            victim.write_bytes(content[:200])
+        return step(self, engine, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingStep, "__call__", breaking)
+        outcome = doors.train("cpu", tiny, "name=parts", *keys)
+    assert outcome.status == 1
+    assert victim.name in outcome.err
+    runs = tmp_path / "checkpoints"
+    assert 4 <= load_checkpoint(runs / "parts" / "interrupted.pt").training["iteration"] < 8
+    victim.write_bytes(content)
+    assert doors.train("cpu", tiny, "name=parts", *keys).status == 0
+    assert_same(runs / "whole" / "epoch_0002.pt", runs / "parts" / "epoch_0002.pt")
+
+
+def test_a_run_in_use_is_not_started_twice(tiny: Path, doors: Doors, tmp_path: Path) -> None:
+    folders = Folders(tmp_path / "checkpoints" / "tiny", tmp_path / "logs" / "tiny")
+    folders.make()
+    with folders.locked():
+        outcome = doors.train("cpu", tiny)
+    assert outcome.status == 1
+    assert f"is in use by process {os.getpid()}" in outcome.err
+    assert doors.train("cpu", tiny).status == 0
 
 
 def test_a_loss_that_is_not_finite_names_its_files(tiny: Path, doors: Doors, tmp_path: Path) -> None:

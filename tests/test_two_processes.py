@@ -42,6 +42,33 @@ def test_training_then_equal_scores_for_one_and_two(tiny_resnet: Path, doors: Do
     assert told[0][0]["mAP"] == card["scores"]["mAP"]
 
 
+def test_averaged_weights_are_the_same_everywhere(tiny_resnet: Path, tmp_path: Path) -> None:
+    """With small batches both processes embed some of the pictures, so a network of its own would show."""
+    outcome = shell("bash", "train.sh", "cpu,cpu", tiny_resnet, "train.ema=0.5", "test.batch_size=4", "train.epochs=1")
+    assert outcome.status == 0, outcome.said
+    checkpoint = tmp_path / "checkpoints" / "tiny" / "epoch_0001.pt"
+    judged = shell("python3", "eval.py", "cpu", checkpoint, "--json")
+    assert json.loads(judged.out)["mAP"] == load_checkpoint(checkpoint).card["scores"]["mAP"]
+
+
+def test_a_killed_process_is_told(tiny_resnet: Path) -> None:
+    command = ["bash", "train.sh", "cpu,cpu", str(tiny_resnet), "train.epochs=1000", "train.evaluate_every=0"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    ) as running:
+        assert running.stdout is not None
+        for line in running.stdout:
+            if "epoch 2/1000" in line:
+                break
+        found = subprocess.run(["pgrep", "-f", str(tiny_resnet)], capture_output=True, text=True, check=True)
+        pids = [int(pid) for pid in found.stdout.split()]
+        ranks = [pid for pid in pids if b"RANK=1" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")]
+        os.kill(min(ranks), signal.SIGKILL)  # the others are its loader's
+        said = running.stdout.read()
+        assert running.wait(timeout=60) == 1
+    assert "process 1 was ended by SIGKILL" in said
+
+
 def test_two_processes_go_on(tiny_resnet: Path, tmp_path: Path) -> None:
     assert shell("bash", "train.sh", "cpu,cpu", tiny_resnet, "train.epochs=1", "name=parts").status == 0
     assert shell("bash", "train.sh", "cpu,cpu", tiny_resnet, "name=parts").status == 0

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from common.errors import UserError, did_you_mean, unknown_name
-from data.readers import cuhk, folders, market, msmt, table
+from data.readers import cuhk, folders, market, msmt, street, table
 from data.samples import Dataset
 
 READERS: dict[str, Callable[..., Dataset]] = {
@@ -16,7 +16,11 @@ READERS: dict[str, Callable[..., Dataset]] = {
     "msmt": msmt.read,
     "csv": table.read,
     "folders": folders.read,
+    "street": street.read,
 }
+
+SELF_MADE = {"street"}
+"""Readers that make what is not there, so that their root need not exist."""
 
 
 def read(reader: str, root: Path, name: str, **options: object) -> Dataset:

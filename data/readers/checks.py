@@ -39,7 +39,7 @@ def checked(
     if len(query) and not len(gallery):
         raise UserError(
             f"dataset '{name}': {query.root} has {len(query):,} query pictures but no gallery to search; "
-            f"add the gallery pictures, or remove the query to train only"
+            f"add the gallery pictures, or remove the query to train on it and evaluate elsewhere (data.target=NAME)"
         )
     judged = (query, gallery) if len(query) or len(gallery) else (train,)
     protocol = MARKET if any(split.cameras for split in judged) else NO_CAMERA

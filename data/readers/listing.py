@@ -74,13 +74,19 @@ def wrong_folder(root: Path, name: str, expected: str, fits: Callable[[Path], bo
     here = root.absolute()
     near = [here.parent, here.parent.parent, *(here / child for child in folders(here))]
     match = next((folder for folder in near if fits(folder)), None)
-    advice = f"{match} does: give it with data.root={match}" if match else how_to_say(name)
+    advice = f"{match} does: give it {root_option(name, match)}" if match else how_to_say(name)
     return UserError(f"dataset '{name}': {root} does not hold {expected}. {advice}")
 
 
 def how_to_say(name: str) -> str:
     """What to type when the folder of a dataset is another one."""
-    return f"Say where it lies with data.root=/path/to/{name} or in configs/datasets.yml"
+    return f"Say where it lies {root_option(name)} or in configs/datasets.yml"
+
+
+def root_option(name: str, root: Path | None = None) -> str:
+    """What to type on each command line to give a dataset's folder."""
+    folder = root or f"/path/to/{name}"
+    return f"with data.root={folder} (eval.py: --root {folder})"
 
 
 def parse(root: Path, name: str, paths: Sequence[str], pattern: re.Pattern[str], form: str) -> tuple[Ints, Ints]:

@@ -45,7 +45,7 @@ def read(root: Path, name: str, *, file: str | None = None) -> Dataset:
     labels = {}
     for title in ("pid", "camid", "clothes"):
         labels[title], numbered = numbers(columns[title], title)
-        notes += numbered
+        notes += numbered if title != "clothes" else ()  # nothing prints the number of an outfit
     path, split = np.array(columns["path"], dtype=object), np.array(columns["split"], dtype=object)
     splits = {}
     for title in SPLITS:

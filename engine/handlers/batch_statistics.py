@@ -12,14 +12,15 @@ class BatchStatistics:
     """Averages running means and variances over the processes, so that all evaluate and save the same network.
 
     Example:
-        >>> BatchStatistics(method).attach(trainer)   # before evaluation and checkpoints
+        >>> BatchStatistics(method, averaged_network).attach(trainer)   # before evaluation and checkpoints
     """
 
-    def __init__(self, module: nn.Module) -> None:
-        self.module = module
+    def __init__(self, *modules: nn.Module) -> None:
+        self.modules = modules
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
-        average_batch_statistics(self.module)
+        for module in self.modules:
+            average_batch_statistics(module)

@@ -10,9 +10,11 @@ import ignite.distributed as idist
 from ignite.engine import Engine, Events
 
 from common.errors import UserError
+from common.events import ReIDEvents
 from common.files import link_or_copy
 from engine.checkpoint import Checkpoint, save_checkpoint
 from engine.gather import largest
+from engine.gradients import average_batch_statistics
 from engine.runs import BEST, INTERRUPTED, Folders
 from engine.state import RunState
 from retrieval.results import Scores
@@ -36,9 +38,19 @@ class Checkpoints:
 
     def __init__(self, folders: Folders, state: RunState, every: int, keep: int, best: str) -> None:
         self.folders, self.state, self.every, self.keep, self.best = folders, state, every, keep, best
+        self._stepped, self._finished, self._saved = False, 0, 0
 
     def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(ReIDEvents.OPTIMIZER_STEP_COMPLETED, self._step)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._remember)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def _step(self, _: Engine) -> None:
+        self._stepped = True
+
+    def _remember(self, engine: Engine) -> None:
+        if self._stepped:  # gradients that wait for more batches cannot be saved
+            self._finished, self._stepped = engine.state.iteration, False
 
     def __call__(self, engine: Engine) -> None:
         now: Any = engine.state
@@ -58,10 +70,23 @@ class Checkpoints:
                 self._tidy()
 
     def save_interrupted(self, engine: Engine) -> None:
-        """The run as it is, perhaps in the middle of an epoch; going on from it is exact."""
+        """The run as it is, perhaps in the middle of an epoch.
+
+        Going on from it is exact in one process; of several, the running statistics of BatchNorm are averaged here,
+        as otherwise at the end of an epoch.
+        """
         path = self.folders.checkpoints / INTERRUPTED
+        for network in self.state.networks():
+            average_batch_statistics(network)
         self._save(self.state.capture(), [path])
         logger.info("saved %s; the same command goes on from here", path)
+
+    def rescue(self) -> None:
+        """After a failure, on process 0 and without the others: what was learned since the last checkpoint."""
+        if idist.get_rank() == 0 and self._finished > self._saved:
+            path = self.folders.checkpoints / INTERRUPTED
+            save_checkpoint(self.state.capture(alone_at=self._finished), path)
+            logger.info("saved %s; once the cause is mended, the same command goes on from here", path)
 
     def _save(self, checkpoint: Checkpoint, paths: list[Path]) -> None:
         """Process 0 writes; when it cannot, all processes stop."""
@@ -75,6 +100,7 @@ class Checkpoints:
                 problem = error
         if largest(int(problem is not None)):
             raise problem or SystemExit(1)
+        self._saved = checkpoint.training["iteration"]
 
     def _tidy(self) -> None:
         if idist.get_rank() == 0:

@@ -41,6 +41,6 @@ class NonFiniteLoss:
         files = ", ".join(str(self.file(row)) for row in rows[:NAMED])
         raise UserError(
             f"the loss is not finite in epoch {state.epoch}, iteration {state.iteration} ({values}); the batch holds"
-            f" {files} and {max(len(rows) - NAMED, 0)} more. The last checkpoint is intact: go on from it with a lower"
-            f" optimizer.lr, train.clip_norm=5 or train.opt_level=O0"
+            f" {files} and {max(len(rows) - NAMED, 0)} more. The checkpoints are intact; start again under another"
+            f" name=... with a lower optimizer.lr, train.clip_norm=5 or train.opt_level=O0"
         )

@@ -24,7 +24,7 @@ class Report:
         metrics: the run's `metrics.jsonl`.
         throughput: attached before this.
         optimizer: whose learning rate is told (that of the last parameter group, the new layers).
-        every: iterations between lines.
+        every: iterations between lines, counted anew in each epoch; the end of an epoch always has one.
 
     Example:
         >>> Report(metrics, throughput, optimizers["main"], every=50).attach(trainer)
@@ -37,7 +37,7 @@ class Report:
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
-        engine.add_event_handler(Events.ITERATION_COMPLETED(every=self.every), self._tell)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._now_and_then)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._tell)
 
     def _add(self, engine: Engine) -> None:
@@ -45,6 +45,11 @@ class Report:
         for name, value in output.items():
             self._sums[name] = self._sums[name] + value if name in self._sums else value
             self._counts[name] = self._counts.get(name, 0) + 1
+
+    def _now_and_then(self, engine: Engine) -> None:
+        state: Any = engine.state
+        if state.iteration % state.epoch_length % self.every == 0 and state.iteration % state.epoch_length:
+            self._tell(engine)
 
     def _tell(self, engine: Engine) -> None:
         if not self._counts:

@@ -10,11 +10,10 @@ from typing import Any
 
 from ignite.engine import Engine, Events
 
+from data.loader import SIGNALS
 from engine.gather import largest
 
 logger = logging.getLogger("reid")
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 class StopOnSignal:
@@ -41,7 +40,7 @@ class StopOnSignal:
         self._pending = 0
 
     def attach(self, engine: Engine) -> None:
-        engine.add_event_handler(Events.STARTED, self._listen)
+        engine.add_event_handler(Events.STARTED, self.listen)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._after_iteration)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._after_epoch)
 
@@ -66,7 +65,8 @@ class StopOnSignal:
         self.save(engine)
         engine.terminate(skip_completed=True)
 
-    def _listen(self, _: Engine) -> None:
+    def listen(self, _: Engine | None = None) -> None:
+        """Take signals from now on; `STARTED` does, too."""
         for number in SIGNALS:
             signal.signal(number, self._note)
 

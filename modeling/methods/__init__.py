@@ -31,5 +31,9 @@ def build_method(config: Config, facts: Facts) -> Method:
 
 def build_embedder(config: Config) -> Embedder:
     """The evaluation network of `method:`, without what only training needs and without loading pretrained weights."""
-    bare = config.model.model_copy(update={"pretrained": "none"})
-    return method_class(config.method).build_embedder(config.model_copy(update={"model": bare}))
+    return method_class(config.method).build_embedder(without_pretrained(config))
+
+
+def without_pretrained(config: Config) -> Config:
+    """The configuration for a network whose weights come from elsewhere."""
+    return config.model_copy(update={"model": config.model.model_copy(update={"pretrained": "none"})})

@@ -7,8 +7,8 @@ yields one `Update` per optimiser step and the engine does the rest.
         Options = MyOptions                              # a Section: its keys in the YAML's `options:`
 
         def training_step(self, batch, stage):
-            features = self.embedder.pooled(batch.images)
-            yield Update({"identity": stage.weights["identity"] * loss(features, batch.labels)})
+            features = self.embedder.features(batch.images)
+            yield Update({"identity": stage.weights["identity"] * self.loss(features.neck, batch.labels)})
 """
 
 from __future__ import annotations

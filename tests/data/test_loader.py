@@ -200,3 +200,11 @@ def test_random_batches_load_unlabelled_rows(rows: TrainingSet) -> None:
     loader = PictureLoader(pictures(target), RandomBatches(np.arange(COUNT, 2 * COUNT), 6, 1), 0)
     seen = torch.cat([batch.rows for batch in loader])
     assert sorted(seen.tolist()) == list(range(COUNT, 2 * COUNT))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_loading_leaves_the_random_stream_alone(rows: TrainingSet, workers: int) -> None:
+    before = torch.get_rng_state()
+    with PictureLoader(pictures(rows), WholeBatches(range(COUNT), 5), workers) as loader:
+        assert len(list(loader)) == len(loader)
+    assert torch.equal(torch.get_rng_state(), before)

@@ -227,7 +227,7 @@ def test_sizes_that_do_not_fit() -> None:
     with pytest.raises(UserError, match=r"2 identities in a batch .* over 4 processes; choose .* a multiple of 16"):
         IdentityBatches(labels, 8, 4, 0, 0, 4)
     with pytest.raises(
-        UserError, match=r"size=44 with batches\.instances=4 needs 11 identities .* has 10; choose a sm"
+        UserError, match=r"size=44 with batches\.instances=4 needs 11 identities .* has 10; choose batches.size=40"
     ):
         IdentityBatches(labels, 44, 4, 0)
     assert len(IdentityBatches(labels, 40, 4, 0)) == 1

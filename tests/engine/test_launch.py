@@ -146,7 +146,7 @@ def test_door_names_the_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
 def test_door_on_interruption(capsys: pytest.CaptureFixture[str]) -> None:
     assert status_of(failing(KeyboardInterrupt())) == 130
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 @pytest.mark.parametrize("error", [ValueError("ours"), RuntimeError("Connection reset"), RuntimeError("ours")])

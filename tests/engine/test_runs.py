@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 import pytest
 
 from common.errors import UserError
+from common.files import link_or_copy
 from configs.loader import plain
 from configs.schema import Config
-from engine.checkpoint import Checkpoint, save_checkpoint
+from engine.checkpoint import CARD, Checkpoint, save_checkpoint
 from engine.runs import BEST, INTERRUPTED, Folders, to_resume
 from tests.engine.toys import config_of
 
@@ -25,7 +27,8 @@ def config_in(folder: Path, **sections: Any) -> Config:
 def interrupted(folder: Path, epoch: int = 3, name: str = INTERRUPTED, **card: Any) -> Path:
     """A checkpoint of the run of `config_in(folder)`."""
     path = Folders.of(config_in(folder)).checkpoints / name
-    whole = {"config": plain(config_in(folder)), "epoch": epoch, "finished": False, "label_map": "abc", **card}
+    told = dict.fromkeys(CARD, "")
+    whole = {**told, "config": plain(config_in(folder)), "epoch": epoch, "finished": False, "pictures": "abc", **card}
     save_checkpoint(Checkpoint({}, {"iteration": epoch}, whole), path)
     return path
 
@@ -49,8 +52,13 @@ def test_folders(tmp_path: Path) -> None:
         folders.epoch(epoch).touch()
     assert [path.name for path in folders.epochs()] == ["epoch_0009.pt", "epoch_0010.pt", "epoch_0100.pt"]
     assert folders.last() == folders.epoch(100)
-    (folders.checkpoints / BEST).touch()
+    (folders.checkpoints / "epoch_0200_copy.pt").touch()
+    link_or_copy(folders.epoch(100), folders.checkpoints / BEST)
     assert folders.last() == folders.epoch(100)
+    (folders.checkpoints / BEST).unlink()
+    (folders.checkpoints / BEST).touch()
+    os.utime(folders.epoch(100), (1, 1))
+    assert folders.last() == folders.checkpoints / BEST
     (folders.checkpoints / INTERRUPTED).touch()
     assert folders.last() == folders.checkpoints / INTERRUPTED
 
@@ -59,13 +67,37 @@ def test_clear_forgets_the_run_and_nothing_else(tmp_path: Path) -> None:
     folders = Folders.of(config_in(tmp_path))
     folders.make()
     mine = [folders.checkpoints / name for name in (BEST, INTERRUPTED, "epoch_0001.pt")]
-    mine += [folders.logs / name for name in ("events.out.1", "metrics.jsonl", "train.log")]
-    others = [folders.checkpoints / "notes.txt", folders.logs / "plot.png", tmp_path / "checkpoints" / "other.pt"]
+    others = [folders.checkpoints / name for name in ("notes.txt", "epoch_0001_paper.pt")]
+    others += [folders.logs / "train.log", tmp_path / "checkpoints" / "other.pt"]
     for path in [*mine, *others]:
         path.touch()
     folders.clear()
     assert [path for path in [*mine, *others] if path.exists()] == others
     folders.clear()
+
+
+def test_logs_are_set_aside(tmp_path: Path) -> None:
+    folders = Folders.of(config_in(tmp_path))
+    folders.make()
+    for name in ("events.out.1", "metrics.jsonl", "train.log", "plot.png"):
+        (folders.logs / name).write_text("old")
+    folders.set_logs_aside()
+    folders.set_logs_aside()
+    assert sorted(path.name for path in folders.logs.iterdir()) == [
+        "plot.png",
+        "previous.metrics.jsonl",
+        "previous.train.log",
+    ]
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    folders = Folders.of(config_in(tmp_path))
+    folders.make()
+    with folders.locked(), pytest.raises(UserError, match=f"in use by process {os.getpid()}"), folders.locked():
+        pass
+    with folders.locked():
+        pass
+    assert list(folders.checkpoints.iterdir()) == []
 
 
 def test_no_earlier_run(tmp_path: Path) -> None:

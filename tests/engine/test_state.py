@@ -146,6 +146,10 @@ def test_the_card_tells_the_position(iteration: int, epoch: int, finished: bool)
     state = run_of(Toy(), "O0")
     stop_at(state.trainer, iteration)
     start(state)
+    live: Any = state.trainer.state
+    live.scores = None  # the last evaluation was interrupted
+    assert not state.capture().card["finished"]
+    live.scores = "some"
     checkpoint = state.capture()
     card = checkpoint.card
     assert (card["epoch"], card["finished"], card["world"], card["name"]) == (epoch, finished, 1, "toy")

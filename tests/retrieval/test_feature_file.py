@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -261,7 +261,7 @@ def test_mat_file_that_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(matlab, "LIMIT", 59)
     with pytest.raises(UserError, match=r"do not fit in a MAT v5 file.*features\.npy"):
         write_mat(tmp_path / "query.mat", features, ["a"] * 5)
-    monkeypatch.setitem(sys.modules, "scipy.io", None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="pip install scipy"):
         write_mat(tmp_path / "query.mat", features, ["a"] * 5)
     assert not (tmp_path / "query.mat").exists()

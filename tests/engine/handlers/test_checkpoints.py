@@ -55,7 +55,7 @@ class Run:
 
 
 def test_every_and_keep(tmp_path: Path) -> None:
-    run = Run(tmp_path, [None] * 7, every=2, keep=2).go()
+    run = Run(tmp_path, [None] * 6 + [0.5], every=2, keep=2).go()
     assert run.after == [
         [],
         ["0002"],
@@ -63,7 +63,7 @@ def test_every_and_keep(tmp_path: Path) -> None:
         ["0002", "0004"],
         ["0002", "0004"],
         ["0004", "0006"],
-        ["0006", "0007"],  # the last epoch always has one
+        ["0006", "0007", "best"],  # the last epoch always has one
     ]
     assert run.card("epoch_0006")["epoch"] == 6
     assert (run.card("epoch_0006")["finished"], run.card("epoch_0007")["finished"]) == (False, True)

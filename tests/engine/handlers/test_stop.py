@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from ignite.engine import Engine, Events
 
-from engine.handlers.stop import SIGNALS, StopOnSignal
+from data.loader import SIGNALS
+from engine.handlers.stop import StopOnSignal
 from tests.engine.toys import engine_of
 
 LENGTH = 3
@@ -102,7 +103,7 @@ def test_handlers_listen_only_while_running_and_a_second_signal_is_deadly() -> N
 
 def test_evaluation_may_ask_in_between() -> None:
     run = Run(signal.SIGTERM, during=99)
-    run.stop._listen(run.engine)
+    run.stop.listen(run.engine)
     assert not run.stop.requested()
     os.kill(os.getpid(), signal.SIGTERM)
     assert run.stop.requested()
