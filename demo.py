@@ -1,6 +1,6 @@
 """See it work: make a street, train the baseline on it on the CPU, and compare before and after.
 
-    make demo                        or, with the packages installed: python3 demo.py [key=value ...]
+    make demo                        or, with other keys: python3 demo.py [key=value ...]
 
 Everything is configs/demo.yml under the name demo; key=value overrides it. A second demo starts anew over the first
 one, unless that was interrupted: then it goes on.
