@@ -8,6 +8,8 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,20 @@ from engine.checkpoint import load_checkpoint
 from tests.doors import ROOT, Doors, shell
 
 pytestmark = [pytest.mark.dist, pytest.mark.slow]
+
+
+@contextmanager
+def endless(config: Path) -> Iterator[subprocess.Popen[str]]:
+    """A training with two processes that goes on until somebody stops it, already in its second epoch."""
+    command = ["bash", "train.sh", "cpu,cpu", str(config), "train.epochs=1000", "train.evaluate_every=0"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    ) as running:
+        assert running.stdout is not None
+        for line in running.stdout:
+            if "epoch 2/1000" in line:
+                break
+        yield running
 
 
 def test_training_then_equal_scores_for_one_and_two(tiny_resnet: Path, doors: Doors, tmp_path: Path) -> None:
@@ -52,14 +68,8 @@ def test_averaged_weights_are_the_same_everywhere(tiny_resnet: Path, tmp_path: P
 
 
 def test_a_killed_process_is_told(tiny_resnet: Path) -> None:
-    command = ["bash", "train.sh", "cpu,cpu", str(tiny_resnet), "train.epochs=1000", "train.evaluate_every=0"]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    ) as running:
+    with endless(tiny_resnet) as running:
         assert running.stdout is not None
-        for line in running.stdout:
-            if "epoch 2/1000" in line:
-                break
         found = subprocess.run(["pgrep", "-f", str(tiny_resnet)], capture_output=True, text=True, check=True)
         pids = [int(pid) for pid in found.stdout.split()]
         ranks = [pid for pid in pids if b"RANK=1" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")]
@@ -81,14 +91,8 @@ def test_two_processes_go_on(tiny_resnet: Path, tmp_path: Path) -> None:
 def test_a_signal_ends_all_processes_with_a_checkpoint(
     number: signal.Signals, tiny_resnet: Path, tmp_path: Path
 ) -> None:
-    command = ["bash", "train.sh", "cpu,cpu", str(tiny_resnet), "train.epochs=1000", "train.evaluate_every=0"]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    ) as running:
+    with endless(tiny_resnet) as running:
         assert running.stdout is not None
-        for line in running.stdout:
-            if "epoch 2/1000" in line:
-                break
         running.send_signal(number)
         said = running.stdout.read()
         assert running.wait(timeout=60) == 128 + number

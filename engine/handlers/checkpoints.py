@@ -12,7 +12,7 @@ from ignite.engine import Engine, Events
 from common.errors import UserError
 from common.events import ReIDEvents
 from common.files import link_or_copy
-from engine.checkpoint import Checkpoint, save_checkpoint
+from engine.checkpoint import CannotSave, Checkpoint, save_checkpoint
 from engine.gather import largest
 from engine.gradients import average_batch_statistics
 from engine.runs import BEST, INTERRUPTED, Folders
@@ -85,7 +85,11 @@ class Checkpoints:
         """After a failure, on process 0 and without the others: what was learned since the last checkpoint."""
         if idist.get_rank() == 0 and self._finished > self._saved:
             path = self.folders.checkpoints / INTERRUPTED
-            save_checkpoint(self.state.capture(alone_at=self._finished), path)
+            try:
+                save_checkpoint(self.state.capture(alone_at=self._finished), path)
+            except CannotSave as problem:  # what failed first is what must be told last
+                logger.info("%s", problem)
+                return
             logger.info("saved %s; once the cause is mended, the same command goes on from here", path)
 
     def _save(self, checkpoint: Checkpoint, paths: list[Path]) -> None:
