@@ -19,7 +19,8 @@ require_packages("torch", "ignite", "pydantic")
 from configs.loader import load
 from engine.devices import parse_devices
 from engine.launch import is_launcher, launch, processes, run_door
-from engine.training import prepare, train
+from engine.preparation import prepare
+from engine.training import train
 from modeling.methods import options_of
 
 

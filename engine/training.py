@@ -6,7 +6,6 @@ import contextlib
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import ignite.distributed as idist
@@ -14,23 +13,19 @@ import torch
 from ignite.engine import Events
 from ignite.handlers import EMAHandler
 
-from common.errors import UserError, did_you_mean
+from common.errors import UserError
 from common.files import write_text
 from common.progress import watched
 from configs.loader import dump, plain
 from configs.schema import Config
-from data.catalog import find
 from data.loader import PictureLoader, Pictures
 from data.samplers import build_batches
-from data.samples import Dataset, require
-from data.training_set import TrainingSet
 from data.transforms import Augmentation, Preprocessing
 from engine.amp import Amp
 from engine.checkpoint import CannotSave, Checkpoint, commit, versions
 from engine.devices import place
 from engine.evaluation import evaluate_network
 from engine.extraction import Extraction
-from engine.gather import agreed
 from engine.gradients import broadcast_state
 from engine.handlers.batch_statistics import BatchStatistics
 from engine.handlers.checkpoints import Checkpoints
@@ -47,66 +42,17 @@ from engine.handlers.tensorboard import Curves
 from engine.handlers.throughput import Throughput
 from engine.launch import told_once
 from engine.logs import MetricsFile, close_log, open_log
-from engine.optimizers import build_optimizers, optimizer_builder
-from engine.runs import Folders, to_resume
+from engine.optimizers import build_optimizers
+from engine.preparation import Prepared, agree, prepare
+from engine.runs import Folders
 from engine.state import RunState
 from engine.trainer import TrainingStep, create_trainer
 from engine.view import PlainView
-from modeling.backbones import ensure_downloaded
 from modeling.methods import build_method, without_pretrained
 from modeling.methods.method import Method
-from retrieval.results import METRICS, Scores
+from retrieval.results import Scores
 
 logger = logging.getLogger("reid")
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Everything a run needs that can be wrong before it starts."""
-
-    source: Dataset
-    target: Dataset
-    training_set: TrainingSet
-    pictures: str  # fingerprint of what is trained on
-    checkpoint: Checkpoint | None  # to go on from
-
-
-def prepare(config: Config, world: int) -> Prepared:
-    """Read the datasets, fetch weights, look at the run's folder; most mistakes of the user's show here.
-
-    Args:
-        world: how many processes there are, or will be.
-
-    Raises:
-        UserError: of the configuration, the datasets, the folders or an earlier run of the same name.
-    """
-    if config.train.best not in METRICS:
-        hint = did_you_mean(config.train.best, METRICS) or f"; known: {', '.join(METRICS)}"
-        raise UserError(f"train.best={config.train.best} is not a score{hint}")
-    if config.train.ema is not None and config.train.opt_level == "O2":
-        raise UserError("train.ema needs float32 weights to average; set train.opt_level to O0 or O1")
-    source = require(find(config.data.source, config.data.root), "train")
-    same = config.target == config.data.source and config.target_root == config.data.root
-    target = require(source if same else find(config.target, config.target_root), "query", "gallery")
-    training_set = TrainingSet.of([source.train])
-    build_batches(config.batches, training_set.labels, config.seed, 0, world)
-    _check_names(config, training_set)
-    pictures = source.train.fingerprint()
-    checkpoint = to_resume(config, pictures)
-    if checkpoint is None:
-        ensure_downloaded(config.model.backbone, config.model.pretrained)
-    Folders.of(config).make()
-    return Prepared(source, target, training_set, pictures, checkpoint)
-
-
-def _check_names(config: Config, training_set: TrainingSet) -> None:
-    """Build the method without memory for its weights: a name that is unknown shows before anything is touched."""
-    nowhere = torch.device("meta")
-    with nowhere:
-        facts = PrepareBatch(training_set, Preprocessing.of(config.data), nowhere).facts
-        method = build_method(without_pretrained(config), facts)
-    for recipe in method.optimizers().values():
-        optimizer_builder((recipe.optimizer or config.optimizer).name)
 
 
 def train(config: Config, device: torch.device) -> int:
@@ -114,7 +60,7 @@ def train(config: Config, device: torch.device) -> int:
     with contextlib.ExitStack() as closing:
         with told_once():
             prepared = prepare(config, idist.get_world_size())
-            _agree(prepared)
+            agree(prepared)
             folders = Folders.of(config)
             if idist.get_rank() == 0:
                 closing.enter_context(folders.locked())
@@ -126,17 +72,6 @@ def train(config: Config, device: torch.device) -> int:
             metrics = closing.enter_context(MetricsFile(folders.logs / "metrics.jsonl"))
             run = _Run(config, device, prepared, metrics, closing)
         return run.go()
-
-
-def _agree(prepared: Prepared) -> None:
-    """Refuse to start when the processes, perhaps on several machines, see different pictures or checkpoints."""
-    iteration = prepared.checkpoint.training["iteration"] if prepared.checkpoint else 0
-    if not agreed(prepared.pictures + prepared.target.fingerprint()):
-        raise UserError("the processes see different pictures; give all machines the same datasets")
-    if not agreed(str(iteration)):
-        raise UserError(
-            "the processes see different checkpoints of this run; put output.checkpoints on a disk all machines share"
-        )
 
 
 def _to_remember(config: Config) -> Config:
