@@ -51,7 +51,7 @@ def main() -> int:
     folders = Folders.of(config)
     street = config.data.root or STREET_FOLDER
     if not (folders.checkpoints / INTERRUPTED).exists():
-        config = load(Path("configs/demo.yml"), [*own, "train.restart=true"], options_of)
+        config = config.changed(train={"restart": True})
     seconds: dict[str, float] = {}
 
     _begin("1. a street of people who do not exist")

@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
 
@@ -176,6 +177,11 @@ class Config(Section):
     train: Train = Train()
     test: Test = Test()
     output: Output = Output()
+
+    def changed(self, **sections: Mapping[str, Any]) -> Config:
+        """A copy with some keys of some sections set; the values are taken as they are."""
+        copies = {name: getattr(self, name).model_copy(update=dict(values)) for name, values in sections.items()}
+        return self.model_copy(update=copies)
 
     @property
     def target(self) -> str:

@@ -130,31 +130,28 @@ def _configuration(request: Request, config: Config) -> Config:
         "data": {"workers": request.workers},
         "output": {"features": request.features},
     }
-    sections = {
-        name: getattr(config, name).model_copy(update={key: value for key, value in keys.items() if value is not None})
-        for name, keys in asked.items()
-    }
-    return config.model_copy(update=sections)
+    given = {name: {key: value for key, value in keys.items() if value is not None} for name, keys in asked.items()}
+    return config.changed(**given)
 
 
 def _features(
     embedder: Embedder, split: Split, title: str, folder: Path, made_by: Mapping[str, Any], how: Extraction
 ) -> FeatureFile:
     """The features of one split, from disk when they are of this checkpoint and dataset."""
-    place = folder / title
+    there = folder / title
     manifest = {**made_by, "split": title, "fingerprint": split.fingerprint(modified=True)}
-    reason = stale(place, manifest)
+    reason = stale(there, manifest)
     if reason is None:
-        logger.info("%s: using the features in %s", title, place)
-        return read_features(place)
+        logger.info("%s: using the features in %s", title, there)
+        return read_features(there)
     logger.info("%s: extracting, since %s", title, reason)
     started = time.perf_counter()
     if idist.get_rank() == 0:
-        with FeatureWriter(place, Rows(split.paths, columns_of(split)), manifest) as writer:
+        with FeatureWriter(there, Rows(split.paths, columns_of(split)), manifest) as writer:
             extract(embedder, split, writer, how, title)
     else:
         extract(embedder, split, None, how, title)
     idist.barrier()
     seconds = time.perf_counter() - started
     logger.info("%s: %d pictures in %.1f s (%.0f a second)", title, len(split), seconds, len(split) / seconds)
-    return read_features(place)
+    return read_features(there)

@@ -38,7 +38,7 @@ def launch(devices: Devices, argv: Sequence[str], work: Work) -> int:
     if _inside_torchrun() or _inside_srun():
         return _join(devices, work)
     if processes(devices) == 1:
-        return _work(devices.device(0), work)
+        return _work(_chosen(devices, 0), work)
     return _torchrun(devices, int(os.environ.get("NNODES", "1")), argv)
 
 
@@ -62,9 +62,7 @@ def _join(devices: Devices, work: Work) -> int:
             f"process {local_rank} of this machine has no device: {devices.processes} named; name one per process"
         )
     torch.set_num_threads(devices.threads())
-    device = devices.device(local_rank)
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
+    device = _chosen(devices, local_rank)
     idist.initialize(devices.backend)
     try:
         if idist.get_world_size() != _world():
@@ -74,9 +72,15 @@ def _join(devices: Devices, work: Work) -> int:
         idist.finalize()
 
 
-def _work(device: torch.device, work: Work) -> int:
+def _chosen(devices: Devices, local_rank: int) -> torch.device:
+    """The device of this process, from now on also the one that CUDA means when none is named."""
+    device = devices.device(local_rank)
     if device.type == "cuda":
         torch.cuda.set_device(device)
+    return device
+
+
+def _work(device: torch.device, work: Work) -> int:
     try:
         return work(device)
     finally:

@@ -31,6 +31,8 @@ class Prepared:
     target: Dataset
     training_set: TrainingSet
     pictures: str  # fingerprint of what is trained on
+    source_fingerprint: str  # of all splits; asking for one looks at every file, so it is done once
+    target_fingerprint: str
     checkpoint: Checkpoint | None  # to go on from
 
 
@@ -59,7 +61,9 @@ def prepare(config: Config, world: int) -> Prepared:
     if checkpoint is None:
         ensure_downloaded(config.model.backbone, config.model.pretrained)
     Folders.of(config).make()
-    return Prepared(source, target, training_set, pictures, checkpoint)
+    of_source = source.fingerprint()
+    of_target = of_source if target is source else target.fingerprint()
+    return Prepared(source, target, training_set, pictures, of_source, of_target, checkpoint)
 
 
 def _check_names(config: Config, training_set: TrainingSet) -> None:
@@ -75,7 +79,7 @@ def _check_names(config: Config, training_set: TrainingSet) -> None:
 def agree(prepared: Prepared) -> None:
     """Refuse to start when the processes, perhaps on several machines, see different pictures or checkpoints."""
     iteration = prepared.checkpoint.training["iteration"] if prepared.checkpoint else 0
-    if not agreed(prepared.pictures + prepared.target.fingerprint()):
+    if not agreed(prepared.pictures + prepared.target_fingerprint):
         raise UserError("the processes see different pictures; give all machines the same datasets")
     if not agreed(str(iteration)):
         raise UserError(

@@ -78,11 +78,7 @@ def _to_remember(config: Config) -> Config:
     """The configuration as it is written down: used again, it starts nothing anew and finds the same folders."""
     roots = {name: getattr(config.data, name) for name in ("root", "target_root")}
     absolute = {name: root.expanduser().resolve() for name, root in roots.items() if root is not None}
-    sections = {
-        "train": config.train.model_copy(update={"restart": False}),
-        "data": config.data.model_copy(update=absolute),
-    }
-    return config.model_copy(update=sections)
+    return config.changed(train={"restart": False}, data=absolute)
 
 
 class _Run:
@@ -215,8 +211,8 @@ class _Run:
             "num_classes": prepared.training_set.num_classes,
             "pictures": prepared.pictures,
             "label_map": prepared.training_set.label_map_hash(),
-            "source": {"name": prepared.source.name, "fingerprint": prepared.source.fingerprint()},
-            "target": {"name": prepared.target.name, "fingerprint": prepared.target.fingerprint()},
+            "source": {"name": prepared.source.name, "fingerprint": prepared.source_fingerprint},
+            "target": {"name": prepared.target.name, "fingerprint": prepared.target_fingerprint},
             "best_by": f"{config.train.best} on the target's query and gallery",
             "versions": versions(),
             "commit": commit(),
@@ -242,7 +238,7 @@ class _Run:
     def _judged_alike(self, card: Mapping[str, Any]) -> bool:
         """Whether the best score of a checkpoint can be compared with those to come."""
         same = card["config"]["train"]["best"] == self.config.train.best
-        return bool(same and card["target"]["fingerprint"] == self.prepared.target.fingerprint())
+        return bool(same and card["target"]["fingerprint"] == self.prepared.target_fingerprint)
 
     def _resume(self, checkpoint: Checkpoint) -> None:
         self.state.restore(checkpoint)

@@ -37,7 +37,7 @@ class GlobalEmbedder(Embedder):
 
     def features(self, images: Tensor) -> Features:
         """`(B, 3, H, W)` to both `(B, D)` features, in float32."""
-        pooled: Tensor = self.pooling(self.backbone(images)).float()
+        pooled = self.pooling(self.backbone(images))
         return Features(pooled, self.neck(pooled))
 
     def forward(self, images: Tensor, **extras: Tensor) -> Embedding:

@@ -36,4 +36,4 @@ def build_embedder(config: Config) -> Embedder:
 
 def without_pretrained(config: Config) -> Config:
     """The configuration for a network whose weights come from elsewhere."""
-    return config.model_copy(update={"model": config.model.model_copy(update={"pretrained": "none"})})
+    return config.changed(model={"pretrained": "none"})
