@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from tqdm import tqdm
 
@@ -19,3 +19,8 @@ def watched() -> bool:
 def progress(items: Iterable[T], *, total: int | None = None, title: str, unit: str = "it") -> Iterator[T]:
     """Iterate over `items`; on a terminal with a bar that disappears when it is done."""
     return iter(tqdm(items, total=total, desc=title, unit=unit, disable=not watched(), leave=False, dynamic_ncols=True))
+
+
+def bar(total: int, *, title: str, unit: str = "it") -> tqdm[NoReturn]:
+    """The same bar for work that is no loop: `with bar(9, title="…") as it: it.update()`."""
+    return tqdm(total=total, desc=title, unit=unit, disable=not watched(), leave=False, dynamic_ncols=True)

@@ -9,14 +9,15 @@ import torch
 
 from data.samples import Dataset, Split, require
 from engine.extraction import Extraction, InMemory, columns_of, extract
-from engine.gather import gather_rows
+from engine.gather import added_up
 from modeling.methods.method import Embedder
 from retrieval.columns import Features
-from retrieval.evaluation import evaluate, share_of_blocks
+from retrieval.evaluation import evaluate
 from retrieval.protocols import protocol as protocol_of
-from retrieval.results import PerQuery, Scores, summarise
+from retrieval.results import Scores, summarise
 from retrieval.scorers import Scorer
 from retrieval.scorers import scorer as scorer_of
+from retrieval.stream import Team
 
 
 def evaluate_network(
@@ -37,12 +38,12 @@ def evaluate_network(
 def rank(
     query: Features, gallery: Features, protocol: str, scorer: Scorer, device: torch.device, rerank: bool = False
 ) -> Scores:
-    """Judge features; every process ranks its share of the queries and all get the scores.
+    """Judge features; every process ranks against its share of the gallery and all get the scores.
 
     Args:
         rerank: only recorded; `scorer` must serve the re-ranked scores.
     """
-    mine = share_of_blocks(len(query), rank=idist.get_rank(), world=idist.get_world_size())
-    part = evaluate(scorer, query, gallery, protocol_of(protocol), device=device, rows=mine)
-    whole = PerQuery.from_array(gather_rows(torch.from_numpy(part.to_array()).to(device)).cpu().numpy())
-    return summarise(whole, gallery=len(gallery), protocol=protocol, scorer=scorer.name, rerank=rerank)
+    team = Team(idist.get_rank(), idist.get_world_size(), added_up)
+    rule = protocol_of(protocol)
+    found = evaluate(scorer, query, gallery, rule, device=device, team=team)
+    return summarise(found, gallery=len(gallery), protocol=rule, scorer=scorer.name, rerank=rerank)

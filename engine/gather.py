@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 
 import ignite.distributed as idist
+import numpy as np
 import torch
 import torch.distributed as dist
+from numpy.typing import NDArray
 from torch import Tensor
 
 _control: dist.ProcessGroup | None = None
@@ -32,15 +34,21 @@ def gather_rows(rows: Tensor) -> Tensor:
     return torch.cat([part[:count] for part, count in zip(received, counts, strict=True)])
 
 
+def added_up(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The sum over the processes, number by number, on every process; through the CPU."""
+    if idist.get_world_size() == 1:
+        return counts
+    shared = torch.from_numpy(counts.copy())
+    dist.all_reduce(shared, op=dist.ReduceOp.SUM, group=_on_the_cpu())
+    return shared.numpy()
+
+
 def largest(value: int) -> int:
     """The maximum of `value` over the processes, through the CPU so that no GPU has to wait."""
     if idist.get_world_size() == 1:
         return value
-    global _control
-    if _control is None:
-        _control = dist.new_group(backend="gloo")
     shared = torch.tensor([value])
-    dist.all_reduce(shared, op=dist.ReduceOp.MAX, group=_control)
+    dist.all_reduce(shared, op=dist.ReduceOp.MAX, group=_on_the_cpu())
     return int(shared)
 
 
@@ -48,3 +56,10 @@ def agreed(text: str) -> bool:
     """Whether all processes hold the same text."""
     number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
     return largest(number) == -largest(-number)
+
+
+def _on_the_cpu() -> dist.ProcessGroup:
+    global _control
+    if _control is None:
+        _control = dist.new_group(backend="gloo")
+    return _control

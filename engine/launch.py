@@ -7,7 +7,6 @@ Several machines: the same command on each, told apart by the environment.
 
 from __future__ import annotations
 
-import errno
 import gc
 import logging
 import os
@@ -19,10 +18,9 @@ from contextlib import contextmanager
 import ignite.distributed as idist
 import torch
 
+from common.command import exit_status
 from common.errors import UserError
 from engine.devices import Devices
-
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 Work = Callable[[torch.device], int]
 
@@ -146,26 +144,10 @@ def told_once() -> Iterator[None]:
 
 
 def run_door(main: Callable[[], int]) -> None:
-    """Run a door's `main` and end the process: a user's mistake is one sentence and status 1, Ctrl-C status 130."""
+    """Run a door's `main` and end the process, with a sentence where `exit_status` has one."""
     logging.getLogger("ignite").setLevel(logging.CRITICAL)  # it logs every exception that passes through an engine
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        status = main()
-    except UserError as error:
-        print(f"{_speaker()}error: {error}", file=sys.stderr, flush=True)
-        status = 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr, flush=True)
-        status = 128 + signal.SIGINT
-    except OSError as error:
-        if isinstance(error, BrokenPipeError):  # whoever read the output (head, less) has left
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123  # until the process ends
-            sys.exit(128 + signal.SIGPIPE)
-        if error.errno not in _DISK:
-            raise
-        where = f" ({error.filename})" if error.filename else ""
-        print(f"{_speaker()}error: cannot write: {error.strerror}{where}; free some space", file=sys.stderr, flush=True)
-        status = 1
+        status = exit_status(main, _speaker())
     except RuntimeError as error:
         if not _deserted(error):
             raise

@@ -6,6 +6,7 @@ import numpy as np
 
 from retrieval.columns import Columns, Features
 from retrieval.evaluation import PerQuery
+from retrieval.protocols import Protocol
 
 
 def naive_metrics(hits: list[bool]) -> tuple[float, float, float, int]:
@@ -24,21 +25,50 @@ def naive_metrics(hits: list[bool]) -> tuple[float, float, float, int]:
     return ap, trap, total / last, first
 
 
-def naive_evaluation(scores: np.ndarray, query: Columns, gallery: Columns, protocol: str) -> PerQuery:
-    """One query after the other, one gallery item after the other, over a stable full sort."""
-    lines = []
+def naive_judgement(name: str, query: Columns, row: int, gallery: Columns, item: int) -> str | None:
+    """Whether a protocol counts one gallery picture as "good" or "bad" for one query; None when it does not count."""
+    if gallery.pids[item] == -1:
+        return None
+    if query.pids[row] != gallery.pids[item]:
+        return "bad"
+    same_camera = query.camids[row] != -1 and query.camids[row] == gallery.camids[item]
+    known = query.clothes[row] != -1 and gallery.clothes[item] != -1
+    same_clothes = query.clothes[row] == gallery.clothes[item]
+    if name == "no-camera":
+        return "good"
+    if same_camera:
+        return None
+    if name == "cloth-changing":
+        return "good" if known and not same_clothes else None
+    if name == "same-clothes":
+        return "good" if known and same_clothes else None
+    assert name == "market"
+    return "good"
+
+
+def naive_evaluation(
+    scores: np.ndarray, query: Columns, gallery: Columns, protocol: Protocol, camera: int | None = None
+) -> PerQuery:
+    """One query after the other, one gallery item after the other, over a stable full sort.
+
+    Args:
+        camera: search only the positives from this camera of the gallery; the others are left out.
+    """
+    rows: list[int] = []
+    found: list[tuple[float, float, float, int]] = []
     for row in range(len(query)):
+        if not protocol.asked(query)[row]:
+            continue
         hits = []
-        for item in np.argsort(-scores[row], kind="stable"):
-            same = query.pids[row] == gallery.pids[item]
-            known = query.camids[row] != -1 and query.camids[row] == gallery.camids[item]
-            if gallery.pids[item] == -1 or (protocol == "market" and same and known):
+        for item in np.lexsort((np.arange(len(gallery)), -scores[row])):
+            kind = naive_judgement(protocol.name, query, row, gallery, item)
+            if kind is None or (kind == "good" and camera not in (None, gallery.camids[item])):
                 continue
-            hits.append(bool(same))
-        valid = any(hits)
-        ap, trap, inp, first = naive_metrics(hits) if valid else (np.nan, np.nan, np.nan, 0)
-        lines.append((row, ap, trap, inp, first, valid))
-    return PerQuery.from_array(np.array(lines, dtype=np.float64).reshape(-1, 6))
+            hits.append(kind == "good")
+        rows.append(row)
+        found.append(naive_metrics(hits) if any(hits) else (np.nan, np.nan, np.nan, 0))
+    ap, trap, inp, first = np.array(found, dtype=np.float64).reshape(-1, 4).T
+    return PerQuery(np.array(rows, dtype=np.int64), ap, trap, inp, first.astype(np.int64), first > 0)
 
 
 def naive_rerank(query: np.ndarray, gallery: np.ndarray, k1: int, k2: int, lam: float) -> np.ndarray:
@@ -75,6 +105,14 @@ def naive_rerank(query: np.ndarray, gallery: np.ndarray, k1: int, k2: int, lam: 
     return result
 
 
-def features_of(vectors: np.ndarray, pids: object, camids: object = None) -> Features:
+def features_of(vectors: np.ndarray, pids: object, camids: object = None, clothes: object = None) -> Features:
     """Features from loose arrays."""
-    return Features(np.asarray(vectors, dtype=np.float32), Columns.of(pids, camids))  # type: ignore[arg-type]
+    columns = Columns.of(pids, camids, clothes)  # type: ignore[arg-type]
+    return Features(np.asarray(vectors, dtype=np.float32), columns)
+
+
+def exact_scores(scorer: object, query: Features, gallery: Features) -> np.ndarray:
+    """`(Q, G)` float64 by the scorer's own exact form."""
+    left, right = np.indices((len(query), len(gallery))).reshape(2, -1)
+    scores = scorer.pairs(query, gallery, left, right, fast=False)  # type: ignore[attr-defined]
+    return scores.reshape(len(query), len(gallery))  # type: ignore[no-any-return]

@@ -1,0 +1,88 @@
+"""Loops for Numba. Each has a plain twin with the same result; `retrieval.compiled` decides whether these are there.
+
+They are compiled when first called and kept on disk after that (`NUMBA_CACHE_DIR`), and they let go of Python's lock,
+so that several threads run them at once.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+LANES = 64
+"""Running sums of `inner`."""
+_BLOCK = 128
+"""Scores that `place` looks at together."""
+
+
+@njit(nogil=True, cache=True)
+def inner(left, right, rows, others, out):
+    """The twin of `exact.inner`. Slices, since only of them the compiler knows that no index is negative."""
+    whole = left.shape[1] - left.shape[1] % LANES
+    sums = np.empty(LANES)
+    for pair in range(len(rows)):
+        a, b = left[rows[pair]], right[others[pair]]
+        sums[:] = 0
+        for start in range(0, whole, LANES):
+            x, y = a[start : start + LANES], b[start : start + LANES]
+            for lane in range(LANES):
+                sums[lane] += np.float64(x[lane]) * np.float64(y[lane])
+        x, y = a[whole:], b[whole:]
+        for lane in range(len(x)):
+            sums[lane] += np.float64(x[lane]) * np.float64(y[lane])
+        half = LANES // 2
+        while half > 0:
+            upper = sums[half : 2 * half]
+            for lane in range(half):
+                sums[lane] += upper[lane]
+            half //= 2
+        out[pair] = sums[0]
+
+
+@njit(nogil=True, cache=True)
+def place(scores, starts, low, high, above, found, query):
+    """The twin of `counting.plain_count`; it stops when `found` might not hold the close cases of another query.
+
+    Args:
+        scores: `(q, g)`.
+        starts: `(q + 1,)` where each query's thresholds begin in `low`, `high` and `above`.
+        low, high: `(n,)` ascending within a query.
+        above: `(n,)` is added to.
+        found: `(room, 3)` is filled with query, column and threshold.
+        query: where to begin.
+
+    Returns:
+        How many rows of `found` were filled, and the query to go on with.
+    """
+    columns = scores.shape[1]
+    last = np.full(_BLOCK, np.nan, np.float32)
+    filled = 0
+    while query < len(scores):
+        begin, end = starts[query], starts[query + 1]
+        if filled + columns * (end - begin) > len(found):
+            return filled, query
+        row, lows, highs, counts = scores[query], low[begin:end], high[begin:end], above[begin:end]
+        for start in range(0, columns, _BLOCK):
+            block = row[start : start + _BLOCK]
+            if len(block) < _BLOCK:
+                last[: len(block)] = block
+                block = last
+            for threshold in range(end - begin):
+                under, over = lows[threshold], highs[threshold]
+                reached, passed = np.int32(0), np.int32(0)
+                # A loop of constant length over numbers of one width becomes a few vector instructions.
+                for column in range(_BLOCK):
+                    reached = np.int32(reached + np.int32(block[column] >= under))
+                    passed = np.int32(passed + np.int32(block[column] > over))
+                if reached == 0:
+                    break  # and none of the higher ones either, which is the rule
+                counts[threshold] += passed
+                if reached > passed:
+                    for column in range(_BLOCK):
+                        if under <= block[column] <= over:
+                            found[filled, 0] = query
+                            found[filled, 1] = start + column
+                            found[filled, 2] = begin + threshold
+                            filled += 1
+        query += 1
+    return filled, query
