@@ -17,10 +17,10 @@ LIMIT = 2**31 - 1
 """Bytes of one variable in a MAT v5 file that every reader takes."""
 
 
-def require_scipy() -> None:
+def require_scipy(what: str = "writing a .mat file") -> None:
     """Raise `UserError` when SciPy is not there; ask before long work whose end is a .mat file."""
     if importlib.util.find_spec("scipy") is None:
-        raise UserError(f"writing a .mat file needs SciPy: {sys.executable} -m pip install scipy")
+        raise UserError(f"{what} needs SciPy: {sys.executable} -m pip install scipy")
 
 
 def write_mat(path: Path, features: Features, paths: Sequence[str]) -> None:
@@ -45,6 +45,11 @@ def write_mat(path: Path, features: Features, paths: Sequence[str]) -> None:
         "feat": np.asarray(features.vectors, dtype=np.float32),
         "ids": features.columns.pids[None, :],
         "cam_ids": features.columns.camids[None, :],
-        "img_path": np.array(list(paths), dtype=np.str_),
+        "img_path": np.array([_readable(path) for path in paths], dtype=np.str_),
     }
     write_atomically(path, lambda file: savemat(file, fields))
+
+
+def _readable(path: str) -> str:
+    """A file name that is not UTF-8 with a mark for each byte that is not, since MATLAB's characters cannot say it."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -14,7 +14,7 @@ import pytest
 
 import retrieval.matlab as matlab
 from common.errors import UserError
-from retrieval.columns import Columns
+from retrieval.columns import Columns, Features
 from retrieval.feature_file import read_features, stale
 from retrieval.feature_writer import FeatureWriter, Rows
 from retrieval.matlab import write_mat
@@ -265,3 +265,11 @@ def test_mat_file_that_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(UserError, match="pip install scipy"):
         write_mat(tmp_path / "query.mat", features, ["a"] * 5)
     assert not (tmp_path / "query.mat").exists()
+
+
+def test_mat_takes_names_that_are_no_text(tmp_path: Path) -> None:
+    """File names on Linux are bytes."""
+    io = pytest.importorskip("scipy.io")
+    features = Features(np.ones((2, 3), dtype=np.float32), Columns.of([1, 2]))
+    write_mat(tmp_path / "query.mat", features, [b"caf\xe9.jpg".decode("utf-8", "surrogateescape"), "b.jpg"])
+    assert [name.strip() for name in io.loadmat(tmp_path / "query.mat")["img_path"]] == ["caf\ufffd.jpg", "b.jpg"]
