@@ -8,9 +8,9 @@ from types import ModuleType
 
 
 @cache
-def kernels() -> ModuleType | None:
-    """`retrieval.kernels`, or None when Numba is not installed or does not fit the installed NumPy."""
+def kernels(name: str = "kernels") -> ModuleType | None:
+    """A module of this room, or None when Numba is not installed or does not fit the installed NumPy."""
     try:
-        return importlib.import_module("retrieval.kernels")
+        return importlib.import_module(f"retrieval.{name}")
     except ImportError:
         return None
