@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from retrieval.exact import Doubles
 from retrieval.protocols import Mask, Protocol
 from retrieval.results import CameraTable, PerQuery
 from retrieval.scorers import Scorer
-from retrieval.stream import ALONE, Backend, Team, stream
+from retrieval.stream import ALONE, Backend, Team, scopes, stream
 from retrieval.thresholds import known_scores
 from retrieval.tiles import Tile
 
@@ -85,13 +85,29 @@ def positions(
     place = torch.device(device)
     backend = backend or Backend.choose(place, query, gallery)
     pairs = Acquaintances.of(query.columns, gallery.columns)
-    scope = 1.0
-    while True:
+    for scope in scopes(scorer):
         counting = _Counting(scorer, query, gallery, protocols, pairs, place, backend, scope)
         stream(scorer, query, gallery, counting.visit, device=place, backend=backend, team=team)
         if not team.total(np.array([not counting.finish()], dtype=np.int64))[0]:
             return counting.positions(team)
-        scope *= 16
+    raise AssertionError("scopes end with an error of their own")
+
+
+@dataclass(frozen=True, eq=False)
+class _Own:
+    """The pairs of some queries with their own person, by gallery row, and the thresholds they give.
+
+    Attributes:
+        rows, lines: the gallery row and the place of the query among these queries.
+        scores, margin: as known beforehand, and how far from the exact ones they may be.
+        thresholds: the last ones, by the tolerance they were made for, which is often the same for all tiles.
+    """
+
+    rows: Ints
+    lines: Ints
+    scores: Floats
+    margin: Doubles
+    thresholds: dict[float, Thresholds] = field(default_factory=dict)
 
 
 class _Counting:
@@ -139,23 +155,26 @@ class _Counting:
         self._decided = np.zeros_like(self._above)
         self._undecided: list[NDArray[np.void]] = []
         self._lock = threading.Lock()
+        self._own: dict[int, _Own] = {}
         self._look_at_some()
 
     def _look_at_some(self) -> None:
-        """Compare some of the positives' scores with the exact ones, where they are not exact anyway."""
-        rough = self._targets[self._margin[self._targets] > 0]
-        some = rough[:: len(rough) // _SAMPLE + 1]
+        """Compare some of the positives' scores with the exact ones."""
+        some = self._targets[:: len(self._targets) // _SAMPLE + 1]
         self._exact[some] = self._pairs(self.pairs.owners[some], self.pairs.rows[some])
-        if (np.abs(self._scores[some] - self._exact[some]) > self.scope * self._margin[some] / 2).any():
+        with np.errstate(invalid="ignore"):  # infinite scores
+            difference = np.abs(self._scores[some] - self._exact[some])
+        if (difference > self.scope * self._margin[some] / 2 + 2.0**-23 * np.abs(self._scores[some])).any():
             self._mistrusted = True
 
     def visit(self, query: Tile, gallery: Tile, scores: Tensor) -> None:
         assert isinstance(query.rows, slice)
         assert isinstance(gallery.rows, slice)
         tolerance = self.scope * self.scorer.tolerance(query, gallery)
-        self._leave_out_own(query.rows, gallery.rows, scores, tolerance)
+        own = self._own_of(query.rows)
+        self._leave_out_own(own, gallery.rows, scores, tolerance)
         span = slice(self._starts[query.rows.start], self._starts[query.rows.stop])
-        thresholds = self._thresholds(query.rows, span, tolerance)
+        thresholds = self._thresholds(own, query.rows, span, tolerance)
         for number, shown in enumerate(self._shown):
             hidden = np.flatnonzero(~shown[gallery.rows])
             tile = scores if number == len(self._shown) - 1 else scores.clone()
@@ -179,28 +198,36 @@ class _Counting:
             ahead[name][self._targets] = above[group]
         return Positions(self.pairs, self.protocols, ahead)
 
-    def _leave_out_own(self, queries: slice, items: slice, scores: Tensor, tolerance: float) -> None:
+    def _leave_out_own(self, own: _Own, items: slice, scores: Tensor, tolerance: float) -> None:
         """Take the query's own person out of the tile, having looked whether its scores are what they were before."""
-        first = self.pairs.starts[queries.start]
-        rows = self.pairs.rows[first : self.pairs.starts[queries.stop]]
-        here = np.flatnonzero((rows >= items.start) & (rows < items.stop))
-        at = here + first
-        lines, columns = self.pairs.owners[at] - queries.start, rows[here] - items.start
+        here = slice(*np.searchsorted(own.rows, [items.start, items.stop]))
+        lines, columns, before = own.lines[here], own.rows[here] - items.start, own.scores[here]
         with np.errstate(invalid="ignore"):  # infinite scores, and NaN where there is no threshold
-            difference = np.abs(_take(scores, lines, columns) - self._scores[at])
-        rounded = 2.0**-23 * np.abs(self._scores[at])
-        if (difference > (tolerance + self.scope * self._margin[at]) / 2 + rounded).any():
+            difference = np.abs(_take(scores, lines, columns) - before)
+        if (difference > (tolerance + self.scope * own.margin[here]) / 2 + 2.0**-23 * np.abs(before)).any():
             self._mistrusted = True
         _leave_out(scores, lines, columns)
 
-    def _thresholds(self, queries: slice, span: slice, tolerance: float) -> Thresholds:
-        targets = self._targets[span]
-        starts = self._starts[queries.start : queries.stop + 1] - span.start
-        middle = self._scores[targets]
-        margin = self._margin[targets] * self.scope + tolerance
-        # Scores and margins are rounded to float32 here; without a margin they are exact, and stay so.
-        wide: Floats = np.where(margin > 0, margin + 2.0**-22 * np.abs(middle), 0).astype(np.float32)
-        return Thresholds(starts, middle - wide, middle + wide)
+    def _own_of(self, queries: slice) -> _Own:
+        """A block of queries' own people, once for all tiles of the block."""
+        if queries.start not in self._own:
+            pairs = np.arange(self.pairs.starts[queries.start], self.pairs.starts[queries.stop])
+            pairs = pairs[np.argsort(self.pairs.rows[pairs], kind="stable")]
+            lines = self.pairs.owners[pairs] - queries.start
+            self._own[queries.start] = _Own(self.pairs.rows[pairs], lines, self._scores[pairs], self._margin[pairs])
+        return self._own[queries.start]
+
+    def _thresholds(self, own: _Own, queries: slice, span: slice, tolerance: float) -> Thresholds:
+        if tolerance not in own.thresholds:
+            targets = self._targets[span]
+            starts = self._starts[queries.start : queries.stop + 1] - span.start
+            middle = self._scores[targets]
+            margin = self._margin[targets] * self.scope + tolerance
+            # Scores and margins are rounded to float32 here; without a margin they are exact, and stay so.
+            wide: Floats = np.where(margin > 0, margin + 2.0**-22 * np.abs(middle), 0).astype(np.float32)
+            own.thresholds.clear()
+            own.thresholds[tolerance] = Thresholds(starts, middle - wide, middle + wide)
+        return own.thresholds[tolerance]
 
     def _put_off(
         self, close: Close, group: int, query: int, item: int, threshold: int, seen: Floats, tolerance: float

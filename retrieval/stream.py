@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -147,6 +147,14 @@ def check_shapes(query: Features, gallery: Features) -> None:
                 f"the {name} of query and gallery do not fit: {shapes[0]} and {shapes[1]} numbers a row; "
                 "extract both with the same checkpoint"
             )
+
+
+def scopes(scorer: Scorer) -> Iterator[float]:
+    """By how much to widen a scorer's tolerance in one attempt after the other, as errors come close to it."""
+    yield from (1.0, 16.0, 256.0, 4096.0)
+    raise ValueError(
+        f"scorer '{scorer.name}': its scores are thousands of times further from its exact ones than its tolerance says"
+    )
 
 
 class _Plan:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -73,6 +75,7 @@ def test_equals_a_loop(kernel: str, seed: int, queries: int, columns: int, whole
 def test_a_list_that_is_full_is_dealt_with(room: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """All scores are close to all thresholds: many more cases than the list has room for."""
     monkeypatch.setattr(counting, "_ROOM", room)
+    monkeypatch.setattr(counting, "_mine", threading.local())
     thresholds = Thresholds(np.array([0, 2, 2, 5, 6]), np.zeros(6, np.float32), np.zeros(6, np.float32))
     scores = np.zeros((4, 150), dtype=np.float32)
     above, close = placed("compiled", scores, thresholds)

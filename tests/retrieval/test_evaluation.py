@@ -239,6 +239,17 @@ def test_rounding_beyond_the_tolerance_is_noticed(kernel: str, world: int, monke
     assert sorted(set(scopes)) == [1, 16, 256]
 
 
+@pytest.mark.parametrize("kernel", ["plain", "compiled"])
+def test_a_scorer_that_says_two_things_is_refused(kernel: str) -> None:
+    class Lying(Careless):
+        def tolerance(self, query: Tile, gallery: Tile) -> float:
+            return 0.0
+
+    with pytest.raises(ValueError, match="'careless': its scores are thousands of times further"):
+        backend = replace(PLAIN, kernel=kernel)
+        evaluate(Lying(1e-3), clustered(0, 60), clustered(1, 500), protocol("market"), backend=backend)
+
+
 def test_close_cases_are_decided_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counting, "_PENDING", 10)
     query, gallery = (features_of(np.ones((rows, 4)), np.arange(rows) % 5) for rows in (12, 90))
