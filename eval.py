@@ -2,6 +2,7 @@
 
     python3 eval.py 0 checkpoints/market/best.pt --dataset market
     python3 eval.py cpu checkpoints/demo                       a run's folder: its best checkpoint, its own target
+    python3 eval.py 0 checkpoints/market/best.pt --calibrate   how close two pictures of the same person are
 
 The checkpoint alone says which model and which preprocessing. Features are extracted once into features/ and used
 again until the checkpoint, the dataset or the preprocessing changes.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,11 +24,18 @@ require_packages("torch", "ignite", "pydantic")
 import ignite.distributed as idist
 import torch
 
+from common.errors import UserError
+from engine.calibration import require_writable
 from engine.checkpoint import checkpoint_file
 from engine.devices import parse_devices
 from engine.judging import Judgement, Request, judge
 from engine.launch import is_launcher, launch, run_door
 from engine.logs import close_log, open_log
+from retrieval.expansion import EXPANSIONS
+from retrieval.indexes import INDEXES
+from retrieval.protocols import PROTOCOLS
+
+_FAR = 0.01
 
 
 def main() -> int:
@@ -39,12 +48,19 @@ def main() -> int:
         features=arguments.features,
         flip=arguments.flip,
         rerank=arguments.rerank,
+        expand=arguments.expand,
+        index=arguments.index,
+        protocols=arguments.protocol,
+        cameras=arguments.cameras,
+        calibrate=_rate(arguments),
         mat=arguments.mat,
         batch_size=arguments.batch_size,
         workers=arguments.workers,
     )
     if is_launcher(devices):  # so that a wrong path costs no start of many processes
-        checkpoint_file(request.checkpoint)
+        path = checkpoint_file(request.checkpoint)
+        if request.calibrate is not None:
+            require_writable(path)
 
     def work(device: torch.device) -> int:
         open_log(stream=sys.stderr if arguments.json else sys.stdout)
@@ -59,6 +75,20 @@ def main() -> int:
     return launch(devices, [__file__, *sys.argv[1:]], work)
 
 
+def _rate(arguments: argparse.Namespace) -> float | None:
+    """The false accept rate to calibrate for, if that is asked for."""
+    if not arguments.calibrate:
+        if arguments.far is not None:
+            raise UserError("--far is the false accept rate of a threshold: give --calibrate too")
+        return None
+    if arguments.rerank:
+        raise UserError(
+            "--rerank and --calibrate do not go together: re-ranked scores depend on the whole gallery, so no threshold"
+            " on them holds for two pictures; leave one of the two out"
+        )
+    return _FAR if arguments.far is None else float(arguments.far)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="eval.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
@@ -70,7 +100,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--flip", action=argparse.BooleanOptionalAction, help="add the mirrored picture's feature (default: as trained)"
     )
-    parser.add_argument("--rerank", action="store_true", help="k-reciprocal re-ranking (Zhong 2017; 20, 6, 0.3)")
+    parser.add_argument(
+        "--rerank", action=argparse.BooleanOptionalAction, help="k-reciprocal re-ranking (Zhong 2017; as configured)"
+    )
+    parser.add_argument("--expand", metavar="NAME", help=f"expand vectors: {', '.join(EXPANSIONS)} (as configured)")
+    parser.add_argument("--index", metavar="NAME", help=f"finds neighbours: {', '.join(INDEXES)} (as configured)")
+    judged = f"one or more of {', '.join(PROTOCOLS)} (the dataset's own)"
+    parser.add_argument("--protocol", nargs="+", metavar="NAME", help=judged)
+    parser.add_argument("--cameras", action="store_true", help="also a table by cameras of query and gallery")
+    parser.add_argument(
+        "--calibrate", action="store_true", help="find the score of the same person and keep it with the checkpoint"
+    )
+    rate = f"share of different people that may pass for the same with --calibrate (default: {_FAR})"
+    parser.add_argument("--far", type=_share, metavar="RATE", help=rate)
     parser.add_argument("--mat", action="store_true", help="also write the features as MATLAB files (needs scipy)")
     parser.add_argument("--json", action="store_true", help="print the scores as JSON; everything else goes to stderr")
     parser.add_argument("--features", type=Path, metavar="DIR", help="where features are kept (default: features)")
@@ -90,6 +132,17 @@ def _number(least: int) -> Callable[[str], int]:
     return number
 
 
+def _share(text: str) -> float:
+    """A number between 0 and 1."""
+    try:
+        share = float(text)
+    except ValueError:
+        share = math.nan
+    if not 0 < share < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a share between 0 and 1, such as 0.01 for one in a hundred")
+    return share
+
+
 def _text(judgement: Judgement) -> str:
     card, dataset = judgement.card, judgement.dataset
     flip = "with the mirrored picture" if judgement.flip else "one view per picture"
@@ -98,9 +151,21 @@ def _text(judgement: Judgement) -> str:
         dataset.summary(),
         f"run '{card['name']}': {card['method']} on {card['source']['name']}, epoch {card['epoch']}{unfinished}",
         f"features: {judgement.folder}, {flip}",
-        judgement.scores.table(),
+        *_threshold(judgement),
+        judgement.answer.text(),
     ]
+    if judgement.verification is not None:
+        lines.append(judgement.verification.table())
     return "\n".join(lines)
+
+
+def _threshold(judgement: Judgement) -> list[str]:
+    """The line about what the card held before."""
+    calibration = judgement.calibration
+    if calibration is None or judgement.verification is not None:
+        return []
+    same = calibration.facts["fingerprint"] == judgement.dataset.fingerprint()
+    return [calibration.sentence() + ("" if same else "; the dataset was another then")]
 
 
 def _json(judgement: Judgement) -> str:
@@ -115,8 +180,11 @@ def _json(judgement: Judgement) -> str:
         "best_by": card["best_by"],
         "flip": judgement.flip,
         "features": str(judgement.folder),
+        "calibration": None if judgement.calibration is None else judgement.calibration.facts,
     }
-    return json.dumps({**judgement.scores.as_dict(), **facts}, indent=2)
+    if judgement.verification is not None:
+        facts["roc"] = judgement.verification.roc.as_dict()
+    return json.dumps({**judgement.answer.as_dict(), **facts}, indent=2)
 
 
 if __name__ == "__main__":

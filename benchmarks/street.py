@@ -21,14 +21,14 @@ from configs.loader import parse
 from data.pictures import open_picture
 from data.samples import Split
 from engine.checkpoint import load_checkpoint
-from engine.evaluation import evaluate_network, rank
+from engine.evaluation import evaluate_network
 from engine.extraction import Extraction, columns_of
 from engine.judging import Request, dataset_of
 from engine.launch import run_door
 from modeling.methods import build_embedder, options_of
 from retrieval.columns import Features
 from retrieval.results import Scores
-from retrieval.scorers import scorer
+from retrieval.study import Question, study
 
 Array = NDArray[np.float32]
 
@@ -70,7 +70,7 @@ def main() -> int:
 
     def by_colour(describe: Callable[[Image.Image], Array]) -> Scores:
         query, gallery = described(dataset.query, describe), described(dataset.gallery, describe)
-        return rank(query, gallery, dataset.protocol, scorer("cosine"), CPU)
+        return study(query, gallery, Question([dataset.protocol])).scores[dataset.protocol]
 
     torch.manual_seed(config.seed)
     network = build_embedder(config)

@@ -154,6 +154,17 @@ class Test(Section):
     flip: bool | None = None  # add the mirrored picture's feature; the method's habit when not given
 
 
+class Retrieval(Section):
+    """How features are compared by `eval.py`; in training they are compared as they are."""
+
+    index: Literal["exact", "flat", "ivf", "hnsw"] = "exact"  # what finds near pictures for what follows; last 3: faiss
+    expand: Literal["aqe", "alpha-qe", "dba"] | None = None  # query expansion, or database augmentation
+    rerank: bool = False  # k-reciprocal re-ranking (Zhong et al., CVPR 2017)
+    k1: int = Field(20, ge=1)  # its neighbours
+    k2: int = Field(6, ge=1)  # its own query expansion; 1: none
+    lam: Probability = 0.3  # share of the original distance
+
+
 class Output(Section):
     """Where a run leaves its files: a folder of the run's name in each."""
 
@@ -176,6 +187,7 @@ class Config(Section):
     schedule: Schedule = Schedule()
     train: Train = Train()
     test: Test = Test()
+    retrieval: Retrieval = Retrieval()
     output: Output = Output()
 
     def changed(self, **sections: Mapping[str, Any]) -> Config:

@@ -11,6 +11,8 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
 
+from retrieval.stream import Team
+
 _control: dist.ProcessGroup | None = None
 
 
@@ -41,6 +43,11 @@ def added_up(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     shared = torch.from_numpy(counts.copy())
     dist.all_reduce(shared, op=dist.ReduceOp.SUM, group=_on_the_cpu())
     return shared.numpy()
+
+
+def team() -> Team:
+    """The processes, as those who share a ranking."""
+    return Team(idist.get_rank(), idist.get_world_size(), added_up)
 
 
 def largest(value: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,25 +13,27 @@ import ignite.distributed as idist
 import torch
 
 from common.errors import UserError
-from common.files import sha256_of
 from configs.loader import parse
 from configs.schema import Config
 from data.catalog import find
 from data.samples import Dataset, Split, require
+from engine.calibration import Calibration, calibrate, calibrations, identity_of, require_writable, write
 from engine.checkpoint import checkpoint_file, load_checkpoint, require_card
 from engine.devices import place
-from engine.evaluation import rank
 from engine.extraction import Extraction, columns_of, extract
+from engine.gather import team
 from engine.launch import told_once
 from modeling.methods import build_embedder, options_of
 from modeling.methods.method import Embedder
 from retrieval.feature_file import FeatureFile, read_features, stale
 from retrieval.feature_writer import FeatureWriter, Rows
 from retrieval.matlab import require_scipy, write_mat
-from retrieval.reranking import rerank
+from retrieval.population import Population
+from retrieval.protocols import protocol as protocol_of
 from retrieval.results import Scores
-from retrieval.scorers import Precomputed, Scorer
 from retrieval.scorers import scorer as scorer_of
+from retrieval.study import Answer, Question, Reranking, study
+from retrieval.verification import Verification
 
 logger = logging.getLogger("reid")
 
@@ -45,6 +47,10 @@ class Request:
         features: the folder that holds all runs' features.
         flip: add the mirrored picture's feature.
         rerank: k-reciprocal re-ranking.
+        expand, index: names in `EXPANSIONS` and `INDEXES`.
+        protocols: names; the dataset's own by default.
+        cameras: judge by pairs of cameras as well.
+        calibrate: write the threshold for this false accept rate on the checkpoint's card.
         mat: write MATLAB files beside the features.
     """
 
@@ -53,7 +59,12 @@ class Request:
     root: Path | None = None
     features: Path | None = None
     flip: bool | None = None
-    rerank: bool = False
+    rerank: bool | None = None
+    expand: str | None = None
+    index: str | None = None
+    protocols: Sequence[str] | None = None
+    cameras: bool = False
+    calibrate: float | None = None
     mat: bool = False
     batch_size: int | None = None
     workers: int | None = None
@@ -61,13 +72,27 @@ class Request:
 
 @dataclass(frozen=True)
 class Judgement:
-    """The scores and what they are of."""
+    """The scores and what they are of.
 
-    scores: Scores
+    Attributes:
+        answer: the scores, by protocol.
+        folder: of the features.
+        calibration: the card's for this dataset and view, perhaps of just now.
+        verification: what it was made of, if it was just now.
+    """
+
+    answer: Answer
     card: Mapping[str, Any]
     dataset: Dataset
-    folder: Path  # of the features
+    folder: Path
     flip: bool
+    calibration: Calibration | None = None
+    verification: Verification | None = None
+
+    @property
+    def scores(self) -> Scores:
+        """Of the first protocol."""
+        return next(iter(self.answer.scores.values()))
 
 
 def judge(request: Request, device: torch.device) -> Judgement:
@@ -82,6 +107,7 @@ def judge(request: Request, device: torch.device) -> Judgement:
         config = _configuration(request, parse(card["config"], options_of))
         dataset = dataset_of(request, config)
         embedder = build_embedder(config)
+        question = _question(request, config, dataset, embedder.scorer)
         try:
             embedder.load_state_dict(checkpoint.model)
         except RuntimeError as error:
@@ -89,6 +115,11 @@ def judge(request: Request, device: torch.device) -> Judgement:
                 f"{path} does not hold the weights that its own card describes ({config.method} on"
                 f" {config.model.backbone}); it was changed after it was written, take another one"
             ) from error
+        if request.calibrate is not None:  # before hours of extraction
+            require_writable(path)
+            query_labels, gallery_labels = columns_of(dataset.query), columns_of(dataset.gallery)
+            Population.of(query_labels, gallery_labels, protocol_of(dataset.protocol)).require(request.calibrate)
+        identity = identity_of(checkpoint)
     place(embedder, device)
     how = Extraction.of(config, embedder, device)
     folder = config.output.features / config.name / path.stem / dataset.name
@@ -96,10 +127,11 @@ def judge(request: Request, device: torch.device) -> Judgement:
         logger.info("note: '%s' is not what it was when the run was evaluated in training", dataset.name)
     made_by = {
         "dataset": dataset.name,
-        "checkpoint": sha256_of(path),
+        "checkpoint": identity,
         "preprocessing": how.preprocessing.as_dict(),
         "scorer": embedder.scorer,
         "flip": how.flip,
+        "protocol": dataset.protocol,
     }
     query = _features(embedder, dataset.query, "query", folder, made_by, how)
     gallery = _features(embedder, dataset.gallery, "gallery", folder, made_by, how)
@@ -107,13 +139,19 @@ def judge(request: Request, device: torch.device) -> Judgement:
         for name, opened in (("query", query), ("gallery", gallery)):
             write_mat(folder / f"{name}.mat", opened.features, opened.paths)
             logger.info("wrote %s", folder / f"{name}.mat")
-    started = time.perf_counter()
-    scorer: Scorer = scorer_of(embedder.scorer)
-    if request.rerank:
-        scorer = Precomputed(-rerank(query.features.vectors, gallery.features.vectors), name=embedder.scorer)
-    scores = rank(query.features, gallery.features, dataset.protocol, scorer, device, rerank=request.rerank)
-    logger.info("ranked %d queries in %.1f s", len(dataset.query), time.perf_counter() - started)
-    return Judgement(scores, card, dataset, folder, how.flip)
+    with told_once():
+        answer = study(query.features, gallery.features, question, device=device, team=team())
+    logger.info("ranked %d queries in %.1f s (%s)", len(dataset.query), answer.seconds, answer.backend)
+    if request.calibrate is None:
+        known = (entry for entry in calibrations(card) if entry.is_of(dataset.name, how.flip))
+        return Judgement(answer, card, dataset, folder, how.flip, next(known, None))
+    rule = protocol_of(dataset.protocol)
+    with told_once():
+        found = calibrate(scorer_of(embedder.scorer), query.features, gallery.features, rule, request.calibrate, device)
+        entry = Calibration.of(found, dataset, how.flip)
+        write(path, entry, identity)
+    logger.info("wrote the threshold to %s", path)
+    return Judgement(answer, card, dataset, folder, how.flip, entry, found)
 
 
 def dataset_of(request: Request, config: Config) -> Dataset:
@@ -129,9 +167,30 @@ def _configuration(request: Request, config: Config) -> Config:
         "test": {"flip": request.flip, "batch_size": request.batch_size},
         "data": {"workers": request.workers},
         "output": {"features": request.features},
+        "retrieval": {"rerank": request.rerank, "expand": request.expand, "index": request.index},
     }
     given = {name: {key: value for key, value in keys.items() if value is not None} for name, keys in asked.items()}
     return config.changed(**given)
+
+
+def _question(request: Request, config: Config, dataset: Dataset, scorer: str) -> Question:
+    """What is asked of the features, checked before they are extracted."""
+    how = config.retrieval
+    if request.calibrate is not None and (how.rerank or how.expand):
+        raise UserError(
+            "a threshold for two pictures cannot be found on re-ranked or expanded features, which depend on the whole "
+            "gallery: --calibrate needs --no-rerank and retrieval.expand left out"
+        )
+    question = Question(
+        protocols=request.protocols or [dataset.protocol],
+        scorer=scorer,
+        expand=how.expand,
+        rerank=Reranking(how.k1, how.k2, how.lam) if how.rerank else None,
+        index=how.index,
+        cameras=request.cameras,
+    )
+    question.check()
+    return question
 
 
 def _features(

@@ -22,7 +22,7 @@ import numpy as np
 from common.errors import UserError
 from retrieval.columns import Columns, Features, Floats
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 INDEX = "index.csv"
 HEADER = ["row", "path", "pid", "camid", "clothes"]
@@ -38,7 +38,11 @@ CALLER_KEYS = {
     "scorer": "scorer",
     "flip": "flip setting",
 }
-"""What a manifest must be given, and what each is called in a sentence. `checkpoint` is its SHA-256."""
+"""What a manifest must be given, and what each is called in a sentence.
+
+`checkpoint` is the SHA-256 of what decides the features, its weights and configuration, and not of the file, whose card
+may gain a threshold (`engine.calibration.identity_of`). In format 1 it was that of the file.
+"""
 
 
 @dataclass(frozen=True, eq=False)

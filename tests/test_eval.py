@@ -11,7 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from tests.doors import Doors
+from retrieval.feature_file import read_features
+from retrieval.protocols import protocol
+from retrieval.scorers import Cosine
+from retrieval.verification import verify
+from tests.doors import Doors, shell
 
 
 @pytest.fixture
@@ -180,3 +184,123 @@ def test_queries_without_a_positive(checkpoint: Path, street: Path, doors: Doors
 
 def test_unknown_flags_are_refused(doors: Doors) -> None:
     assert doors.evaluate("cpu", "x.pt", "--rernk").status == 2
+
+
+def test_calibration_from_end_to_end(checkpoint: Path, doors: Doors, tmp_path: Path) -> None:
+    before = torch.load(checkpoint, weights_only=True)
+    time = checkpoint.stat().st_mtime_ns
+    assert "calibrated" not in doors.evaluate("cpu", checkpoint).out
+    first = doors.evaluate("cpu", checkpoint, "--calibrate", "--far", "0.1")
+    assert first.status == 0, first.said
+    assert first.out.count("using the features in") == 2
+    last = first.out.splitlines()[-1]
+    assert last.startswith("same person when cosine ≥ ")
+    assert "on people not used to choose it" in last
+    assert "verification: protocol market, cosine scores; 8 people" in first.out
+
+    after = torch.load(checkpoint, weights_only=True)
+    (entry,) = after["card"].pop("calibration")
+    how = {name: entry[name] for name in ("dataset", "protocol", "scorer", "flip")}
+    assert how == {"dataset": "street", "protocol": "market", "scorer": "cosine", "flip": False}
+    assert (entry["far"], entry["people"]) == (0.1, 8)
+    assert entry["fingerprint"] == before["card"]["target"]["fingerprint"]
+    assert entry["interval"][0] <= entry["threshold"] <= entry["interval"][1]
+    assert after["card"] == before["card"]
+    assert all(torch.equal(after["model"][name], value) for name, value in before["model"].items())
+    assert after["training"]["iteration"] == before["training"]["iteration"]
+    assert checkpoint.stat().st_mtime_ns == time
+
+    # Once more: the features are still good, the numbers the same, and the entry is replaced.
+    again = json.loads(doors.evaluate("cpu", checkpoint, "--calibrate", "--far", "0.1", "--json").out)
+    assert again["calibration"] == entry
+    assert again["roc"]["far"][0] > again["roc"]["far"][-1]
+    assert torch.load(checkpoint, weights_only=True)["card"]["calibration"] == [entry]
+    # The numbers are those of the features on disk.
+    query, gallery = (
+        read_features(tmp_path / "features/tiny/epoch_0001/street" / name) for name in ("query", "gallery")
+    )
+    found = verify(Cosine(), query.features, gallery.features, protocol("market"), far=0.1)
+    assert found.as_dict().items() <= entry.items()
+
+    later = doors.evaluate("cpu", checkpoint)
+    assert later.out.count("using the features in") == 2
+    (line,) = [line for line in later.out.splitlines() if "calibrated" in line]
+    assert line == f"calibrated on street without mirrored pictures: {last}"
+    told = json.loads(doors.evaluate("cpu", checkpoint, "--json").out)
+    assert told["calibration"] == entry
+    assert "roc" not in told
+    # Another view has a threshold of its own.
+    assert "calibrated" not in doors.evaluate("cpu", checkpoint, "--flip").out
+    assert doors.evaluate("cpu", checkpoint, "--flip", "--calibrate", "--far", "0.1").status == 0
+    entries = torch.load(checkpoint, weights_only=True)["card"]["calibration"]
+    assert [entry["flip"] for entry in entries] == [False, True]
+    assert entries[0] == entry
+
+
+def test_training_goes_on_from_a_calibrated_checkpoint(checkpoint: Path, tiny: Path, doors: Doors) -> None:
+    folder = checkpoint.parent
+    assert (folder / "best.pt").samefile(checkpoint)
+    assert doors.evaluate("cpu", folder, "--calibrate", "--far", "0.1").status == 0
+    assert (folder / "best.pt").samefile(checkpoint)
+    on = doors.train("cpu", tiny)
+    assert on.status == 0, on.said
+    assert "going on after 4 of 8 iterations" in on.out
+    card = torch.load(folder / "epoch_0002.pt", weights_only=True)["card"]
+    assert card["epoch"] == 2
+    assert "calibration" not in card  # its weights are others
+
+
+def test_calibration_refused(checkpoint: Path, street: Path, doors: Doors, tmp_path: Path) -> None:
+    before = checkpoint.read_bytes()
+    few = tmp_path / "few"
+    shutil.copytree(street, few)
+    people = sorted({path.name.split("_")[0] for path in (few / "query").iterdir()})
+    for path in [*(few / "query").iterdir(), *(few / "bounding_box_test").iterdir()]:
+        if path.name.split("_")[0] in people[3:]:
+            path.unlink()
+    cases: list[tuple[list[object], str]] = [
+        (["--calibrate", "--rerank"], "--rerank and --calibrate do not go together"),
+        (["--far", "0.1"], "give --calibrate too"),
+        (["--calibrate"], "a false accept rate of 0.01 needs 1,000 pairs of different people and there are"),
+        (["--calibrate", "--far", "0.1", "--root", few], "3 people have a picture to be found"),
+    ]
+    for arguments, sentence in cases:
+        outcome = doors.evaluate("cpu", checkpoint, *arguments)
+        assert outcome.status == 1, arguments
+        assert outcome.err.startswith("error: "), arguments
+        assert sentence in outcome.err, arguments
+        assert "extracting" not in outcome.out, arguments  # told before hours of work
+    checkpoint.chmod(0o444)
+    assert "is read-only" in doors.evaluate("cpu", checkpoint, "--calibrate", "--far", "0.1").err
+    assert checkpoint.read_bytes() == before
+    for value in ("0", "1", "-1", "nan", "x"):
+        assert doors.evaluate("cpu", checkpoint, "--calibrate", "--far", value).status == 2
+
+
+def test_a_dataset_that_was_another_when_calibrated(
+    checkpoint: Path, street: Path, doors: Doors, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(street, copy)
+    assert doors.evaluate("cpu", checkpoint, "--root", copy, "--calibrate", "--far", "0.1").status == 0
+    next((copy / "query").iterdir()).unlink()
+    assert "pass and" in doors.evaluate("cpu", checkpoint).out
+    assert "the dataset was another then" in doors.evaluate("cpu", checkpoint, "--root", copy).out
+
+
+@pytest.mark.dist
+@pytest.mark.slow
+def test_two_processes_calibrate_alike(tiny_resnet: Path, tmp_path: Path) -> None:
+    assert shell("bash", "train.sh", "cpu", tiny_resnet, "train.epochs=1").status == 0
+    checkpoint = tmp_path / "checkpoints" / "tiny" / "epoch_0001.pt"
+    entries = []
+    for devices in ("cpu", "cpu,cpu"):
+        judged = shell("python3", "eval.py", devices, checkpoint, "--calibrate", "--far", "0.1", "--json")
+        assert judged.status == 0, judged.said
+        entries.append(json.loads(judged.out)["calibration"])
+        assert torch.load(checkpoint, weights_only=True)["card"]["calibration"] == entries[-1:]
+    assert entries[0] == entries[1]
+    checkpoint.chmod(0o444)
+    refused = shell("python3", "eval.py", "cpu,cpu", checkpoint, "--calibrate", "--far", "0.1")
+    assert refused.status == 1
+    assert refused.err.count("error:") == 1

@@ -16,11 +16,10 @@ from common.errors import UserError
 from configs.schema import Config
 from data.samples import Dataset, Split
 from data.transforms import Preprocessing
-from engine.evaluation import evaluate_network, rank
+from engine.evaluation import evaluate_network
 from engine.extraction import Extraction, InMemory, Stopped, columns_of, extract
 from modeling.methods.method import Embedder
 from retrieval.columns import Features
-from retrieval.scorers import scorer
 from tests.engine.toys import CPU, PictureEmbedder, dataset_of
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.5, 0.25, 0.2)
@@ -163,11 +162,6 @@ def test_evaluation_by_hand(embedder: PictureEmbedder, dataset: Dataset) -> None
     assert scores.cmc[1] == np.mean(np.array(first) == 1)
     assert (scores.queries, scores.valid_queries, scores.gallery) == (5, 5, 9)
     assert (scores.protocol, scores.scorer, scores.rerank) == ("market", "cosine", False)
-
-
-def test_reranking_is_recorded(embedder: PictureEmbedder, dataset: Dataset) -> None:
-    query, gallery = (features_of(embedder, split, how()) for split in (dataset.query, dataset.gallery))
-    assert rank(query, gallery, "market", scorer("cosine"), CPU, rerank=True).rerank
 
 
 def test_evaluation_needs_query_and_gallery(embedder: PictureEmbedder, dataset: Dataset) -> None:

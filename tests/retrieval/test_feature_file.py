@@ -55,7 +55,7 @@ def test_round_trip(tmp_path: Path) -> None:
     assert file.features.columns.pids.tolist() == [7, -1, 9, 2**40, 0]
     assert file.features.columns.camids.tolist() == [0, 1, -1, 3, 4]
     assert file.features.columns.clothes.tolist() == [-1] * 5
-    assert file.manifest == MANIFEST | {"format": 1, "rows": 5, "dim": 3, "created_by": "retrieval.feature_writer"}
+    assert file.manifest == MANIFEST | {"format": 2, "rows": 5, "dim": 3, "created_by": "retrieval.feature_writer"}
     assert file.features.parts is None
     assert left_behind(file.folder) == []
 
@@ -182,7 +182,7 @@ def replace_text(old: str, new: str) -> Callable[[Path], object]:
         (lambda folder: (folder / "manifest.json").write_text("{"), "cannot be read as JSON"),
         (lambda folder: (folder / "manifest.json").write_bytes(b"\xff\xfe"), "cannot be read as JSON"),
         (lambda folder: (folder / "manifest.json").write_text("[]"), "is not the manifest of a feature folder"),
-        (edit_manifest(format=2), "format 2, but this version reads format 1"),
+        (edit_manifest(format=1), "format 1, but this version reads format 2"),
         (edit_manifest(flip=None), "it lacks flip"),
         (edit_manifest(rows="5"), "rows is '5' where a number is expected"),
         (edit_manifest(rows=4), r"it has more rows than the 4 of the manifest"),

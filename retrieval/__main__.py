@@ -1,0 +1,117 @@
+"""Evaluate features that lie on disk, with no model and no GPU.
+
+    python3 -m retrieval features/single_domain/best/market
+    python3 -m retrieval features/single_domain/best/market --rerank --cameras
+    python3 -m retrieval pytorch_result.mat --protocol market no-camera --json
+
+FEATURES is what eval.py left behind (a folder with query/ and gallery/), a folder with query and gallery as .mat, .npz
+or .npy beside .csv, or one .mat or .npz file that holds both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from common.command import exit_status
+from common.errors import UserError
+from retrieval.expansion import EXPANSIONS
+from retrieval.feature_file import MANIFEST, read_features
+from retrieval.foreign import read_pair
+from retrieval.indexes import INDEXES
+from retrieval.lists import write_lists
+from retrieval.protocols import PROTOCOLS
+from retrieval.results import CMC_RANKS
+from retrieval.scorers import SCORERS
+from retrieval.study import Question, Reranking, study
+
+
+def _parser() -> argparse.ArgumentParser:
+    default = Reranking()
+    protocols = "; ".join(f"{name}: {protocol.explanation}" for name, protocol in PROTOCOLS.items())
+    parser = argparse.ArgumentParser(
+        prog="python3 -m retrieval",
+        description=__doc__,
+        epilog=f"Protocols. {protocols}.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("features", type=Path, metavar="FEATURES", help="folder or file of query and gallery features")
+    judged = f"one or more of {', '.join(PROTOCOLS)} (the dataset's, else market)"
+    parser.add_argument("--protocol", nargs="+", metavar="NAME", help=judged)
+    parser.add_argument("--scorer", metavar="NAME", help=f"one of {', '.join(SCORERS)} (as extracted, else cosine)")
+    parser.add_argument("--rerank", action="store_true", help="k-reciprocal re-ranking (Zhong 2017)")
+    parser.add_argument("--k1", type=int, default=default.k1, metavar="N", help=f"its neighbours ({default.k1})")
+    parser.add_argument("--k2", type=int, default=default.k2, metavar="N", help=f"its query expansion ({default.k2})")
+    share = f"its share of the original distance ({default.lam})"
+    parser.add_argument("--lambda", type=float, default=default.lam, dest="lam", metavar="X", help=share)
+    parser.add_argument("--expand", metavar="NAME", help=f"query or database expansion: {', '.join(EXPANSIONS)}")
+    parser.add_argument(
+        "--index",
+        default="exact",
+        metavar="NAME",
+        help=f"what finds neighbours for these: {', '.join(INDEXES)} (exact)",
+    )
+    parser.add_argument("--ranks", type=int, nargs="+", default=CMC_RANKS, metavar="K", help="where to read the CMC")
+    parser.add_argument("--cameras", action="store_true", help="also a table by cameras of query and gallery")
+    parser.add_argument("--top", type=int, metavar="K", help="write each query's K best gallery pictures to --out")
+    parser.add_argument("--out", type=Path, default=Path("top.csv"), metavar="FILE.csv", help="where to (top.csv)")
+    parser.add_argument("--device", default="cpu", help="cpu (default) or cuda:0")
+    parser.add_argument("--json", action="store_true", help="print one JSON object; everything else goes to stderr")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    options = _parser().parse_args(arguments)
+    _check(options)
+    query, gallery = read_pair(options.features)
+    made = _manifest(options.features)
+    question = Question(
+        protocols=options.protocol or [made.get("protocol", "market")],
+        scorer=options.scorer or made.get("scorer", "cosine"),
+        expand=options.expand,
+        rerank=Reranking(options.k1, options.k2, options.lam) if options.rerank else None,
+        index=options.index,
+        ranks=sorted(set(options.ranks)),
+        cameras=options.cameras,
+    )
+    answer = study(query.features, gallery.features, question, device=options.device)
+    told = f"ranked {len(query.features)} queries in {answer.seconds:.1f} s ({answer.backend})"
+    if options.top is not None:
+        write_lists(options.out, query, gallery, question, options.top, options.device)
+        told += f"; the {options.top} best of each are in {options.out}"
+    print(told, file=sys.stderr if options.json else sys.stdout)
+    facts = {**answer.as_dict(), "features": str(options.features)}
+    facts |= {"backend": str(answer.backend), "seconds": answer.seconds}
+    print(json.dumps(facts, indent=2) if options.json else answer.text())
+    return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    for name, least in (("k1", 1), ("k2", 1), ("top", 1)):
+        value = getattr(options, name)
+        if value is not None and value < least:
+            raise UserError(f"--{name} {value}: expected a whole number from {least} on")
+    if min(options.ranks) < 1:
+        raise UserError(f"--ranks {min(options.ranks)}: ranks count from 1")
+    if not 0 <= options.lam <= 1:
+        raise UserError(f"--lambda {options.lam}: expected a share between 0 and 1")
+    try:
+        torch.empty(0, device=options.device)
+    except (RuntimeError, AssertionError):
+        raise UserError(f"--device {options.device}: there is no such device here; use cpu") from None
+
+
+def _manifest(path: Path) -> dict[str, str]:
+    """What eval.py wrote down of these features; nothing is known of those from elsewhere."""
+    folder = path / "query"
+    return read_features(folder).manifest if (folder / MANIFEST).is_file() else {}
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))
