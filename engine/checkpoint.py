@@ -4,7 +4,7 @@
 |---|---|
 | `model` | the state of the method's embedder: all that evaluation needs |
 | `training` | the rest of the method, optimisers, precision, random streams, position: all that going on needs |
-| `card` | method, configuration, preprocessing, dataset and label-map fingerprints, scores, versions, commit, thresholds |
+| `card` | method, configuration, preprocessing, dataset and label-map fingerprints, scores, thresholds, versions |
 """
 
 from __future__ import annotations

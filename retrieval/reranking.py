@@ -14,12 +14,10 @@ distances are divided by, comes from float32 scores.
 
 from __future__ import annotations
 
-import importlib
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
-from functools import cache, partial
-from types import ModuleType
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -28,6 +26,7 @@ from torch import Tensor
 
 from common.contracts import UNKNOWN
 from common.errors import UserError
+from retrieval import compiled
 from retrieval.columns import Columns, Features, Floats, Ints
 from retrieval.exact import Doubles, inner, squares
 from retrieval.neighbours import own_neighbours
@@ -40,6 +39,7 @@ from retrieval.workers import share_out
 
 Part = TypeVar("Part")
 
+_KERNELS = "reranking_kernels"
 _NOBODY = -1
 """In the place of a neighbour where a list has none."""
 _ROWS = 1024
@@ -201,7 +201,7 @@ class Reranked(Scorer):
         slopes = 2 * self.lam / farthest
         lines = np.stack([slopes, self.lam - 1 - slopes]).astype(np.float32)
         fast = self.backend.fast
-        if tile.device.type == "cpu" and fast and (kernels := _kernels()) is not None:
+        if tile.device.type == "cpu" and fast and (kernels := compiled.kernels(_KERNELS)) is not None:
             kernels.blend(*_arrays(asked), *_arrays(lists), tile.numpy(), *lines, 1 - self.lam)
             return
         slope, offset = torch.from_numpy(lines[:, :, None]).to(tile.device)
@@ -413,7 +413,7 @@ def _overlaps(asked: Sets, lists: Sets, width: int, fast: bool) -> Iterator[tupl
     Yields:
         Rows of `asked`; and for each the others that it has a member in common with, weighted by Σ min(weight, weight).
     """
-    kernels = _kernels() if fast else None
+    kernels = compiled.kernels(_KERNELS) if fast else None
     lengths = np.diff(lists.starts)[asked.members]
     entries = np.concatenate([[0], np.cumsum(lengths)])[asked.starts]
     group = (entries[:-1] + np.arange(len(asked)) * width) // _AT_ONCE
@@ -440,7 +440,7 @@ def _overlaps(asked: Sets, lists: Sets, width: int, fast: bool) -> Iterator[tupl
 def _common(sets: Sets, left: Ints, right: Ints, fast: bool) -> Doubles:
     """`(n,)` Σ min(weight, weight) of the sets of the rows `left` and `right`, pair by pair."""
     shared = np.zeros(len(left))
-    if fast and (kernels := _kernels()) is not None:
+    if fast and (kernels := compiled.kernels(_KERNELS)) is not None:
         kernels.common(*_arrays(sets), left, right, shared)
         return shared
     for start in range(0, len(left), _ROWS):
@@ -478,12 +478,3 @@ def _in_parts(work: Callable[[slice], Part], total: int, threads: int) -> list[P
 
     share_out(lambda worker: next(waiting, None), keep, threads)
     return done
-
-
-@cache
-def _kernels() -> ModuleType | None:
-    """As `retrieval.compiled.kernels`."""
-    try:
-        return importlib.import_module("retrieval.reranking_kernels")
-    except ImportError:
-        return None
