@@ -52,6 +52,8 @@ _SAMPLE = 4096
 """Rows that the farthest is looked for among when the neighbours are found by an index."""
 _CHECKED = 16
 """Of so many lists the last place of one is compared with its exact score, wherever that is not needed anyway."""
+_WIDENINGS = 8
+"""How often a scorer's tolerance is widened, 16 times each, until its scores are no longer trusted at all."""
 _LOWEST = float(np.finfo(np.float32).min)
 
 
@@ -92,8 +94,8 @@ def neighbours(
             scores as they are, "ivf" and "hnsw" also miss some.
 
     Raises:
-        UserError: query and gallery do not fit each other, a number is NaN or infinite, or the index is unknown, not
-            installed, or no use for this scorer.
+        UserError: query and gallery do not fit each other, a number is NaN or infinite or much too large, or the index
+            is unknown, not installed, or no use for this scorer.
     """
     _check_count(k)
     place = torch.device(device)
@@ -184,10 +186,8 @@ def _exactly(
     own: bool,
 ) -> tuple[Neighbours, Floats]:
     """The lists, and the lowest scores of all rows where they are a set's own."""
-    scope = 1.0
-    while True:
+    for scope in (16.0**step for step in range(_WIDENINGS)):
         search = _Search(scorer, query, gallery, k, left_out, device, backend, own, scope)
-        symmetric = search.symmetric
         stream(
             scorer,
             query,
@@ -196,14 +196,17 @@ def _exactly(
             device=device,
             backend=backend,
             team=team,
-            symmetric=symmetric,
+            symmetric=search.symmetric,
             title="neighbours",
         )
         with full_precision(device):
             lowest = search.finish(team)
         if not team.total(np.array([search.mistrusted], dtype=np.int64))[0]:
             return search.found, lowest
-        scope *= 16
+    raise UserError(
+        f"scorer '{scorer.name}': its scores in float32 have little to do with the exact ones; scale the features if "
+        "their numbers are very large"
+    )
 
 
 class _Search:
@@ -320,9 +323,8 @@ class _Search:
             _, first, place = np.unique(queries[rows[free]], return_index=True, return_inverse=True)
             same[free] = rows[free][first][place]
             alike = None if (alike == np.arange(len(alike))).all() else alike
-        parts = iter(
-            [part for part in np.split(np.unique(same), range(_CONTESTED, len(rows), _CONTESTED)) if len(part)]
-        )
+        distinct = np.unique(same)
+        parts = (distinct[part] for part in _slices(len(distinct), _CONTESTED))
         share_out(lambda worker: next(parts, None), lambda part: self._rank(part, alike), self.backend.threads)
         self.found.rows[rows], self.found.scores[rows] = self.found.rows[same], self.found.scores[same]
 

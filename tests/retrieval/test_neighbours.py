@@ -98,7 +98,7 @@ def some_pairs(queries: int, items: int, count: int, seed: int) -> tuple[Ints, I
         gallery=st.integers(1, 100),
     ),
 )
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=100)
 def test_equals_a_full_sort(
     seed: int,
     kinds: tuple[str, str],
@@ -201,6 +201,7 @@ def test_thousands_of_equal_rows_take_no_more_memory_or_time(kernel: str, kind: 
     rows, counting = 6000, Counting()
     vectors = vectors_of("spread", rows, 0, width=4)
     vectors[np.arange(rows) % 5 > 0] = 0 if kind == "zeros" else 1
+    vectors[np.arange(rows) % 5 > 2] *= -1 if kind == "zeros" else 1  # −0 is no other number
     features = features_of(vectors, np.arange(rows))
     backend = Backend("torch", kernel, threads=2, queries=512, gallery=512)
     own_neighbours(counting, features.take(slice(0, 600)), 10, backend=backend)
@@ -217,6 +218,16 @@ def test_thousands_of_equal_rows_take_no_more_memory_or_time(kernel: str, kind: 
     )
     equal = np.flatnonzero(np.arange(rows) % 5 > 0)
     assert (own.rows[equal] == own.rows[1]).all()
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_equal_queries_may_have_other_pairs_left_out(kernel: str) -> None:
+    query, gallery = features_of(np.ones((12, 4)), np.arange(12)), features_of(np.ones((300, 4)), np.arange(300))
+    pairs = some_pairs(12, 20, 60, 0)
+    assert pairs is not None
+    pairs = pairs[0] // 2 * 2, pairs[1]
+    found = neighbours(Cosine(), query, gallery, 5, backend=replace(BACKEND, kernel=kernel), leave_out=pairs)
+    np.testing.assert_array_equal(found.rows, naive_lists(np.ones((12, 300)), 5, pairs))
 
 
 class Optimist(Cosine):
@@ -294,6 +305,17 @@ def test_processes_together_equal_one(world: int, kernel: str, kind: str) -> Non
             np.testing.assert_allclose(ours.scores, expected.scores, rtol=1e-5, atol=1e-5)
 
 
+def test_processes_ask_for_few_exact_scores() -> None:
+    query, gallery = some("spread", 64, 0, width=64), some("spread", 500, 1, width=64)
+
+    def work(team: Team) -> int:
+        kind = Counting()
+        neighbours(kind, query, gallery, 20, backend=BACKEND, team=team)
+        return kind.pairs_asked
+
+    assert all(asked <= 64 for asked in together(2, work))
+
+
 def test_one_long_vector_does_not_spoil_the_others() -> None:
     vectors = vectors_of("spread", 300, 0)
     vectors[77] *= 1e5
@@ -339,6 +361,33 @@ def test_empty_sets() -> None:
 def test_mistakes_are_told(mistake: Callable[[Features, Features], object], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         mistake(some("spread", 5, 0), some("spread", 6, 1))
+
+
+class Broken(Cosine):
+    """Gives NaN for one query."""
+
+    def prepare(self, tile: Tile) -> Tile:
+        prepared = super().prepare(tile)
+        if tile.role == "query":
+            rows = np.arange(tile.rows.start, tile.rows.stop) if isinstance(tile.rows, slice) else tile.rows
+            prepared.vector[torch.from_numpy(rows == 3)] = torch.nan
+        return prepared
+
+
+class Liar(Precomputed):
+    """Its scores in float32 are others than its exact ones."""
+
+    def pairs(self, query: Features, gallery: Features, left: Ints, right: Ints, *, fast: bool) -> Doubles:
+        return super().pairs(query, gallery, left, right, fast=fast) + 1
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_scores_that_mean_nothing_are_told(kernel: str) -> None:
+    features, backend = some("spread", 40, 0), replace(BACKEND, kernel=kernel)
+    with pytest.raises(UserError, match="scorer 'cosine' gave NaN for query row 3: its ranking means nothing"):
+        neighbours(Broken(), features, features, 2, backend=backend)
+    with pytest.raises(UserError, match="scorer 'precomputed': its scores in float32 have little to do with the exact"):
+        neighbours(Liar(np.eye(40, dtype=np.float32)), features, features, 2, backend=backend)
 
 
 @pytest.mark.parametrize("pairs", [([5], [0]), ([0], [6]), ([-1], [0])])
