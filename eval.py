@@ -31,9 +31,9 @@ from engine.devices import parse_devices
 from engine.judging import Judgement, Request, judge
 from engine.launch import is_launcher, launch, run_door
 from engine.logs import close_log, open_log
-from retrieval.expansion import EXPANSIONS
-from retrieval.indexes import INDEXES
+from retrieval.neighbours.indexes import INDEXES
 from retrieval.protocols import PROTOCOLS
+from retrieval.reranking.expansion import EXPANSIONS
 
 _FAR = 0.01
 

@@ -14,7 +14,7 @@ that point moved by its camera and by noise of its own strength, and a fixed pro
 What is printed; absolute figures change with the machine and what else it does, so the ratios are what to keep:
 
 - `gemm_seconds`: the product of all queries with the whole gallery in float32 and nothing else, packing included, by
-  whichever is fastest of every product of `retrieval.products` in two forms (`gemm_backend`; all are in
+  whichever is fastest of every product of `retrieval.streaming.products` in two forms (`gemm_backend`; all are in
   `gemm_candidates`): "whole" is the library with all its threads on blocks of queries against the packed gallery,
   "tiles" one thread's product per Python thread on blocks of both, as evaluation does it. NumPy's library keeps its own
   threads in both. The gallery is not packed whole where that would take a quarter of the machine's memory.
@@ -71,17 +71,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from common.errors import UserError
-from retrieval import compiled
 from retrieval.columns import Columns, Features, Floats, Ints
-from retrieval.evaluation import PerQuery, evaluate
-from retrieval.positions import positions
-from retrieval.products import available, product
 from retrieval.protocols import protocol
-from retrieval.reranking import rerank
+from retrieval.ranking.evaluation import PerQuery, evaluate
+from retrieval.ranking.positions import positions
+from retrieval.reranking.k_reciprocal import rerank
 from retrieval.scorers import Cosine
-from retrieval.stream import Backend
-from retrieval.tiles import full_precision
-from retrieval.workers import share_out
+from retrieval.streaming import compiled
+from retrieval.streaming.products import available, product
+from retrieval.streaming.stream import Backend
+from retrieval.streaming.tiles import full_precision
+from retrieval.streaming.workers import share_out
 
 CPU = torch.device("cpu")
 MARKET = protocol("market")
@@ -382,7 +382,7 @@ def sorted_ranks(query: Features, gallery: Features) -> Iterator[Ints]:
 
 def kernels() -> tuple[str, ...]:
     """Those that are there, the best first."""
-    return ("plain",) if compiled.kernels() is None else ("compiled", "plain")
+    return ("plain",) if compiled.kernels("streaming") is None else ("compiled", "plain")
 
 
 def measure(folder: Path, asked: argparse.Namespace) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from engine.judging import Request, dataset_of
 from engine.launch import run_door
 from modeling.methods import build_embedder, options_of
 from retrieval.columns import Features
-from retrieval.results import Scores
+from retrieval.ranking.results import Scores
 from retrieval.study import Question, study
 
 Array = NDArray[np.float32]

@@ -31,8 +31,8 @@ from engine.gather import largest, team
 from retrieval.columns import Features
 from retrieval.protocols import Protocol
 from retrieval.scorers import Scorer
-from retrieval.verification import Verification, verify
-from retrieval.verification_result import sentence
+from retrieval.verification.result import sentence
+from retrieval.verification.verify import Verification, verify
 
 KEY = "calibration"
 """Of the card: a list, an entry for each dataset and view."""

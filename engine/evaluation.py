@@ -9,7 +9,7 @@ from engine.extraction import Extraction, InMemory, columns_of, extract
 from engine.gather import team
 from modeling.methods.method import Embedder
 from retrieval.columns import Features
-from retrieval.results import Scores
+from retrieval.ranking.results import Scores
 from retrieval.study import Question, study
 
 

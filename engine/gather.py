@@ -11,7 +11,7 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
 
-from retrieval.stream import Team
+from retrieval.streaming.stream import Team
 
 _control: dist.ProcessGroup | None = None
 

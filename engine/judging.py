@@ -25,15 +25,15 @@ from engine.gather import team
 from engine.launch import told_once
 from modeling.methods import build_embedder, options_of
 from modeling.methods.method import Embedder
-from retrieval.feature_file import FeatureFile, read_features, stale
-from retrieval.feature_writer import FeatureWriter, Rows
-from retrieval.matlab import require_scipy, write_mat
-from retrieval.population import Population
+from retrieval.files.feature_file import FeatureFile, read_features, stale
+from retrieval.files.feature_writer import FeatureWriter, Rows
+from retrieval.files.matlab import require_scipy, write_mat
 from retrieval.protocols import protocol as protocol_of
-from retrieval.results import Scores
+from retrieval.ranking.results import Scores
 from retrieval.scorers import scorer as scorer_of
 from retrieval.study import Answer, Question, Reranking, study
-from retrieval.verification import Verification
+from retrieval.verification.population import Population
+from retrieval.verification.verify import Verification
 
 logger = logging.getLogger("reid")
 

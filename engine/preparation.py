@@ -20,7 +20,7 @@ from engine.optimizers import optimizer_builder
 from engine.runs import Folders, to_resume
 from modeling.backbones import ensure_downloaded
 from modeling.methods import build_method, without_pretrained
-from retrieval.results import METRICS
+from retrieval.ranking.results import METRICS
 
 
 @dataclass(frozen=True)

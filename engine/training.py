@@ -50,7 +50,7 @@ from engine.trainer import TrainingStep, create_trainer
 from engine.view import PlainView
 from modeling.methods import build_method, without_pretrained
 from modeling.methods.method import Method
-from retrieval.results import Scores
+from retrieval.ranking.results import Scores
 
 logger = logging.getLogger("reid")
 

@@ -19,13 +19,13 @@ import torch
 
 from common.command import exit_status
 from common.errors import UserError
-from retrieval.expansion import EXPANSIONS
-from retrieval.feature_file import MANIFEST, read_features
-from retrieval.foreign import read_pair
-from retrieval.indexes import INDEXES
+from retrieval.files.feature_file import MANIFEST, read_features
+from retrieval.files.foreign import read_pair
 from retrieval.lists import write_lists
+from retrieval.neighbours.indexes import INDEXES
 from retrieval.protocols import PROTOCOLS
-from retrieval.results import CMC_RANKS
+from retrieval.ranking.results import CMC_RANKS
+from retrieval.reranking.expansion import EXPANSIONS
 from retrieval.scorers import SCORERS
 from retrieval.study import Question, Reranking, study
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from common.files import write_atomically
-from retrieval.acquaintances import Acquaintances
 from retrieval.columns import Features, Ints
-from retrieval.foreign import Cache
-from retrieval.neighbours import neighbours
+from retrieval.files.foreign import Cache
+from retrieval.neighbours.search import neighbours
 from retrieval.protocols import protocol as protocol_of
+from retrieval.ranking.acquaintances import Acquaintances
 from retrieval.study import Question, comparison
 
 HEADER = ["query", "rank", "gallery", "score", "correct", "query_path", "gallery_path"]

@@ -11,15 +11,15 @@ import torch
 
 from common.errors import UserError, unknown_name
 from retrieval.columns import Features
-from retrieval.expansion import EXPANSIONS
-from retrieval.indexes import known
-from retrieval.positions import positions
+from retrieval.neighbours.indexes import known
 from retrieval.protocols import protocol as protocol_of
-from retrieval.reranking import rerank
-from retrieval.results import CMC_RANKS, CameraTable, Scores, summarise
+from retrieval.ranking.positions import positions
+from retrieval.ranking.results import CMC_RANKS, CameraTable, Scores, summarise
+from retrieval.reranking.expansion import EXPANSIONS
+from retrieval.reranking.k_reciprocal import rerank
 from retrieval.scorers import Scorer
 from retrieval.scorers import scorer as scorer_of
-from retrieval.stream import ALONE, Backend, Team
+from retrieval.streaming.stream import ALONE, Backend, Team
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ import pytest
 from benchmarks import retrieval as benchmark
 from common.errors import UserError
 from retrieval.columns import Columns, Features
-from retrieval.evaluation import evaluate
-from retrieval.positions import positions
-from retrieval.products import available
+from retrieval.ranking.evaluation import evaluate
+from retrieval.ranking.positions import positions
+from retrieval.streaming.products import available
 from tests.doors import shell
 
 TINY = benchmark.SIZES["tiny"]

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from retrieval.feature_file import read_features
+from retrieval.files.feature_file import read_features
 from retrieval.protocols import protocol
 from retrieval.scorers import Cosine
-from retrieval.verification import verify
+from retrieval.verification.verify import verify
 from tests.doors import Doors, shell
 
 

@@ -17,7 +17,7 @@ from engine.gather import largest
 from engine.gradients import average_batch_statistics
 from engine.runs import BEST, INTERRUPTED, Folders
 from engine.state import RunState
-from retrieval.results import Scores
+from retrieval.ranking.results import Scores
 
 logger = logging.getLogger("reid")
 

@@ -10,7 +10,7 @@ from ignite.engine import Engine, Events
 
 from engine.extraction import Stopped
 from engine.logs import MetricsFile
-from retrieval.results import Scores
+from retrieval.ranking.results import Scores
 
 logger = logging.getLogger("reid")
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from common.errors import UserError
 from retrieval.columns import Features, Floats, Ints
 from retrieval.scorers.scorer import Scorer
-from retrieval.tiles import Tile
+from retrieval.streaming.tiles import Tile
 
 
 class Precomputed(Scorer):

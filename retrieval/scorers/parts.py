@@ -12,9 +12,9 @@ from torch.nn.functional import normalize
 
 from common.errors import UserError
 from retrieval.columns import Features, Ints
-from retrieval.exact import cosine
 from retrieval.scorers.scorer import Scorer, rounding
-from retrieval.tiles import Tile
+from retrieval.streaming.exact import cosine
+from retrieval.streaming.tiles import Tile
 
 
 class VisibleParts(Scorer):

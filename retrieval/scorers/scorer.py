@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from retrieval.columns import Features, Ints
-from retrieval.tiles import Tile
+from retrieval.streaming.tiles import Tile
 
 UNIT = 2.0**-24
 """Half the distance from 1 to the next float32 number."""
@@ -24,8 +24,9 @@ UNIT = 2.0**-24
 def rounding(width: int) -> float:
     """How far a float32 inner product of two unit vectors of this width may be from the exact one.
 
-    Twice the largest distance seen with the libraries in `retrieval.products`, structured vectors included. The worst
-    case would be 30 times that at 2048 numbers and was never seen; whoever relies on this looks whether it holds.
+    Twice the largest distance seen with the libraries in `retrieval.streaming.products`, structured vectors included.
+    The worst case would be 30 times that at 2048 numbers and was never seen; whoever relies on this looks whether it
+    holds.
     """
     return (math.sqrt(width) + 24) * UNIT
 

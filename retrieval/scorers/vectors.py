@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from retrieval.columns import Features, Ints
-from retrieval.exact import cosine, inner, squares
 from retrieval.scorers.scorer import Linear, rounding
-from retrieval.tiles import Tile
+from retrieval.streaming.exact import cosine, inner, squares
+from retrieval.streaming.tiles import Tile
 
 
 class Cosine(Linear):

@@ -27,7 +27,7 @@ from engine.checkpoint import CannotSave, Checkpoint, load_checkpoint, save_chec
 from retrieval.columns import Columns, Features
 from retrieval.protocols import protocol
 from retrieval.scorers import Precomputed
-from retrieval.verification import Verification, verify
+from retrieval.verification.verify import Verification, verify
 from tests.engine.toys import dataset_of
 
 FACTS = {

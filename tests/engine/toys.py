@@ -21,7 +21,7 @@ from engine.handlers.stages import Stages
 from engine.optimizers import build_optimizers
 from engine.trainer import TrainingStep, create_trainer
 from modeling.methods.method import Embedder, Facts, Method, ParameterGroup, Recipe, Stage, Update
-from retrieval.results import Scores
+from retrieval.ranking.results import Scores
 
 CPU = torch.device("cpu")
 CLASSES = 3

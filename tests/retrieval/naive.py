@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from retrieval.columns import Columns, Features
-from retrieval.evaluation import PerQuery
 from retrieval.protocols import Protocol
+from retrieval.ranking.evaluation import PerQuery
 
 
 def naive_metrics(hits: list[bool]) -> tuple[float, float, float, int]:

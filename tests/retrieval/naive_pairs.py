@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from retrieval.columns import Columns, Features
-from retrieval.population import Population
+from retrieval.verification.population import Population
 from tests.retrieval.naive import naive_judgement
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from retrieval.columns import Ints
-from retrieval.stream import Team
+from retrieval.streaming.stream import Team
 
 T = TypeVar("T")
 

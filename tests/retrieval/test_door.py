@@ -13,8 +13,8 @@ import pytest
 from common.command import exit_status
 from retrieval.__main__ import main
 from retrieval.columns import Columns
-from retrieval.feature_file import CALLER_KEYS
-from retrieval.feature_writer import FeatureWriter, Rows
+from retrieval.files.feature_file import CALLER_KEYS
+from retrieval.files.feature_writer import FeatureWriter, Rows
 
 ROOT = Path(__file__).parent.parent.parent
 

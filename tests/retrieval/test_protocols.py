@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import UserError
-from retrieval.acquaintances import Acquaintances
 from retrieval.columns import Columns, Features
 from retrieval.protocols import PROTOCOLS, Protocol, protocol
+from retrieval.ranking.acquaintances import Acquaintances
 from tests.retrieval.naive import naive_judgement
 
 QUERY = Columns.of([1, 1, -1], [0, -1, 0], [5, 5, 5])

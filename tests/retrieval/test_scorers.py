@@ -11,7 +11,7 @@ import torch
 from common.errors import UserError
 from retrieval.columns import Columns, Features, Ints
 from retrieval.scorers import SCORERS, Precomputed, Rescored, Scorer, scorer
-from retrieval.tiles import Tile, cut
+from retrieval.streaming.tiles import Tile, cut
 
 CPU = torch.device("cpu")
 

@@ -11,13 +11,13 @@ import pytest
 
 from common.errors import UserError
 from retrieval.columns import Columns, Features
-from retrieval.evaluation import evaluate
-from retrieval.expansion import EXPANSIONS
-from retrieval.foreign import Cache
+from retrieval.files.foreign import Cache
 from retrieval.lists import HEADER, write_lists
-from retrieval.positions import positions
 from retrieval.protocols import protocol
-from retrieval.reranking import rerank
+from retrieval.ranking.evaluation import evaluate
+from retrieval.ranking.positions import positions
+from retrieval.reranking.expansion import EXPANSIONS
+from retrieval.reranking.k_reciprocal import rerank
 from retrieval.scorers import Cosine
 from retrieval.study import Question, Reranking, study
 from tests.retrieval.naive import exact_scores, naive_judgement

@@ -13,7 +13,7 @@ from ignite.engine import Events
 from engine.extraction import Stopped
 from engine.handlers.target_evaluation import TargetEvaluation
 from engine.logs import MetricsFile
-from retrieval.results import Scores
+from retrieval.ranking.results import Scores
 from tests.engine.toys import engine_of, scores_of
 
 

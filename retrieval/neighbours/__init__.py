@@ -1,0 +1,1 @@
+"""The nearest pictures of each picture."""

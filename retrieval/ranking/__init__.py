@@ -1,0 +1,1 @@
+"""Where the positives stand, and what follows from it."""
