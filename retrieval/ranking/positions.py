@@ -138,7 +138,8 @@ class _Counting:
         scores, self._margin = known_scores(scorer, query, gallery, pairs, wanted, device, backend)
         # Thresholds in ascending order within a query, as the kernels want them.
         targets = np.flatnonzero(wanted)
-        self._scores: Floats = scores.astype(np.float32)
+        with np.errstate(over="ignore"):
+            self._scores: Floats = scores.astype(np.float32)
         self._targets = targets[_by_score(pairs.owners[targets], self._scores[targets])]
         self._starts = np.searchsorted(pairs.owners[self._targets], np.arange(len(query) + 1))
         self._exact = np.where(self._margin == 0, scores, np.nan)
@@ -223,10 +224,12 @@ class _Counting:
             starts = self._starts[queries.start : queries.stop + 1] - span.start
             middle = self._scores[targets]
             margin = self._margin[targets] * self.scope + tolerance
-            # Scores and margins are rounded to float32 here; without a margin they are exact, and stay so.
-            wide: Floats = np.where(margin > 0, margin + 2.0**-22 * np.abs(middle), 0).astype(np.float32)
+            with np.errstate(invalid="ignore", over="ignore"):  # infinite scores
+                # Scores and margins are rounded to float32 here; without a margin they are exact, and stay so.
+                wide: Floats = np.where(margin > 0, margin + 2.0**-22 * np.abs(middle), 0).astype(np.float32)
+                low, high = middle - wide, middle + wide
             own.thresholds.clear()
-            own.thresholds[tolerance] = Thresholds(starts, middle - wide, middle + wide)
+            own.thresholds[tolerance] = Thresholds(starts, low, high)
         return own.thresholds[tolerance]
 
     def _put_off(
@@ -261,7 +264,8 @@ class _Counting:
         np.add.at(self._decided, (case["group"][before], case["threshold"][before]), 1)
 
     def _pairs(self, left: Ints, right: Ints) -> Doubles:
-        return self.scorer.pairs(self.query, self.gallery, left, right, fast=self.backend.fast)
+        with np.errstate(invalid="ignore", over="ignore"):  # NaN and inf are named when the tiles are cut
+            return self.scorer.pairs(self.query, self.gallery, left, right, fast=self.backend.fast)
 
 
 def _take(scores: Tensor, lines: Ints, columns: Ints) -> NDArray[np.float32]:

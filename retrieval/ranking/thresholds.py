@@ -16,8 +16,8 @@ from retrieval.streaming.stream import Backend
 from retrieval.streaming.tiles import cut, full_precision
 from retrieval.streaming.workers import share_out
 
-_TOGETHER = {"compiled": 1024, "plain": 128}
-"""Gallery rows of one batch: few for a tile, since pairs of different people in it are computed in vain."""
+_TOGETHER = 128
+"""Gallery rows of one batch: few, which a cache holds, and since a tile computes pairs of different people in vain."""
 _LARGEST = 1 << 18
 """Pairs of one tile, where a person has very many pictures."""
 
@@ -40,7 +40,8 @@ def known_scores(
 
     def work(batch: Ints) -> None:
         if backend.fast:
-            scores[batch] = scorer.pairs(query, gallery, pairs.owners[batch], pairs.rows[batch], fast=True)
+            with np.errstate(invalid="ignore", over="ignore"):  # NaN and inf are named when the tiles are cut
+                scores[batch] = scorer.pairs(query, gallery, pairs.owners[batch], pairs.rows[batch], fast=True)
             return
         left, line = np.unique(pairs.owners[batch], return_inverse=True)
         right, column = np.unique(pairs.rows[batch], return_inverse=True)
@@ -50,7 +51,7 @@ def known_scores(
         margin[batch] = scorer.tolerance(asked, known)
 
     with full_precision(device):
-        batches = _batches(pairs, wanted, _TOGETHER[backend.kernel])
+        batches = _batches(pairs, wanted, _TOGETHER)
         share_out(lambda worker: next(batches, None), work, backend.threads)
     return scores, margin
 

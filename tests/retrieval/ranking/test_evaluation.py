@@ -262,7 +262,7 @@ def test_close_cases_are_decided_in_pieces(monkeypatch: pytest.MonkeyPatch) -> N
 def test_positives_are_looked_at_in_batches(kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
     query, gallery = clustered(0, 60), clustered(1, 500)
     reference = evaluate(Cosine(), query, gallery, protocol("market"), backend=PLAIN)
-    monkeypatch.setattr(thresholds, "_TOGETHER", {"plain": 7, "compiled": 7})
+    monkeypatch.setattr(thresholds, "_TOGETHER", 7)
     monkeypatch.setattr(thresholds, "_LARGEST", 11)
     for threads in (1, 2):
         backend = replace(PLAIN, kernel=kernel, threads=threads)
@@ -286,6 +286,22 @@ def test_rescored_lists_are_ranked_first() -> None:
         result = evaluate(kind, query, gallery, protocol("market"), backend=backend)
         naive = naive_evaluation(expected, query.columns, gallery.columns, protocol("market"))
         assert_equal(result, naive, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kernel", ["plain", "compiled"])
+@pytest.mark.parametrize("name", ["cosine", "euclidean", "visible-parts"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
+@pytest.mark.parametrize("side", [0, 1])
+def test_broken_numbers_are_one_sentence_and_no_warning(side: int, value: float, name: str, kernel: str) -> None:
+    rng = np.random.default_rng(0)
+    sets = []
+    for rows in (20, 50):
+        columns = Columns.of(np.arange(rows) % 5, np.arange(rows) // 5 % 3)
+        parts = rng.standard_normal((rows, 2, 4)).astype(np.float32)
+        sets.append(Features(rng.standard_normal((rows, 8)).astype(np.float32), columns, parts))
+    sets[side].vectors[7, 3] = value
+    with pytest.raises(UserError, match=f"{['query', 'gallery'][side]} features: row 7 "):
+        evaluate(scorer(name), *sets, protocol("market"), backend=Backend("torch", kernel, 2, 8, 16))
 
 
 def test_camc_micro_case() -> None:
