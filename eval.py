@@ -103,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--rerank", action=argparse.BooleanOptionalAction, help="k-reciprocal re-ranking (Zhong 2017; as configured)"
     )
-    parser.add_argument("--expand", metavar="NAME", help=f"expand vectors: {', '.join(EXPANSIONS)} (as configured)")
+    parser.add_argument("--expand", metavar="NAME", help=f"none, {', '.join(EXPANSIONS)} (as configured)")
     parser.add_argument("--index", metavar="NAME", help=f"finds neighbours: {', '.join(INDEXES)} (as configured)")
     judged = f"one or more of {', '.join(PROTOCOLS)} (the dataset's own)"
     parser.add_argument("--protocol", nargs="+", metavar="NAME", help=judged)

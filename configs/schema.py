@@ -158,7 +158,7 @@ class Retrieval(Section):
     """How features are compared by `eval.py`; in training they are compared as they are."""
 
     index: Literal["exact", "flat", "ivf", "hnsw"] = "exact"  # what finds near pictures for what follows; last 3: faiss
-    expand: Literal["aqe", "alpha-qe", "dba"] | None = None  # query expansion, or database augmentation
+    expand: Literal["none", "aqe", "alpha-qe", "dba"] = "none"  # query expansion, or database augmentation
     rerank: bool = False  # k-reciprocal re-ranking (Zhong et al., CVPR 2017)
     k1: int = Field(20, ge=1)  # its neighbours
     k2: int = Field(6, ge=1)  # its own query expansion; 1: none

@@ -47,7 +47,7 @@ class Request:
         features: the folder that holds all runs' features.
         flip: add the mirrored picture's feature.
         rerank: k-reciprocal re-ranking.
-        expand, index: names in `EXPANSIONS` and `INDEXES`.
+        expand, index: names in `EXPANSIONS`, or "none", and in `INDEXES`.
         protocols: names; the dataset's own by default.
         cameras: judge by pairs of cameras as well.
         calibrate: write the threshold for this false accept rate on the checkpoint's card.
@@ -176,15 +176,15 @@ def _configuration(request: Request, config: Config) -> Config:
 def _question(request: Request, config: Config, dataset: Dataset, scorer: str) -> Question:
     """What is asked of the features, checked before they are extracted."""
     how = config.retrieval
-    if request.calibrate is not None and (how.rerank or how.expand):
+    if request.calibrate is not None and (how.rerank or how.expand != "none"):
         raise UserError(
             "a threshold for two pictures cannot be found on re-ranked or expanded features, which depend on the whole "
-            "gallery: --calibrate needs --no-rerank and retrieval.expand left out"
+            "gallery: --calibrate needs --no-rerank and --expand none"
         )
     question = Question(
         protocols=request.protocols or [dataset.protocol],
         scorer=scorer,
-        expand=how.expand,
+        expand=None if how.expand == "none" else how.expand,
         rerank=Reranking(how.k1, how.k2, how.lam) if how.rerank else None,
         index=how.index,
         cameras=request.cameras,

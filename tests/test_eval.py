@@ -125,6 +125,32 @@ def test_json_alone_is_on_stdout(checkpoint: Path, doors: Doors) -> None:
     assert "extracting" in outcome.err
 
 
+def test_everything_that_may_be_asked(checkpoint: Path, doors: Doors) -> None:
+    asked = ("--protocol", "no-camera", "market", "--cameras", "--rerank", "--expand", "aqe", "--index", "flat")
+    outcome = doors.evaluate("cpu", checkpoint, *asked)
+    assert outcome.status == 0
+    assert outcome.out.index("protocol no-camera, cosine scores, with re-ranking, aqe;") < outcome.out.index(
+        "by camera"
+    )
+    assert outcome.out.count("by camera") == 2
+    assert "product, plain kernels" in outcome.out
+    told = json.loads(doors.evaluate("cpu", checkpoint, *asked, "--json").out)
+    assert set(told["protocols"]) == set(told["cameras"]) == {"no-camera", "market"}
+
+
+def test_what_is_configured_is_asked(tiny: Path, doors: Doors, tmp_path: Path) -> None:
+    configured = ("retrieval.rerank=true", "retrieval.k1=4", "retrieval.lam=0.5", "retrieval.expand=dba")
+    assert doors.train("cpu", tiny, "train.epochs=1", *configured).status == 0
+    checkpoint = tmp_path / "checkpoints" / "tiny"
+    told = json.loads(doors.evaluate("cpu", checkpoint, "--json").out)
+    assert (told["rerank"], told["expand"]) == (True, "dba")
+    assert json.loads(doors.evaluate("cpu", checkpoint, "--no-rerank", "--json").out)["rerank"] is False
+    assert json.loads(doors.evaluate("cpu", checkpoint, "--expand", "none", "--json").out)["expand"] is None
+    outcome = doors.evaluate("cpu", checkpoint, "--calibrate")
+    assert outcome.status == 1
+    assert "--calibrate needs --no-rerank and --expand none" in outcome.err
+
+
 def test_another_dataset_with_other_identities(checkpoint: Path, doors: Doors, tmp_path: Path) -> None:
     from PIL import Image
 

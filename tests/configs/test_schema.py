@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from pydantic import ValidationError
 
-from configs.schema import Augment, Batches, Config, Data, Optimizer, Schedule, Section, Term, Train
+from configs.schema import Augment, Batches, Config, Data, Optimizer, Retrieval, Schedule, Section, Term, Train
+from retrieval.neighbours.indexes import INDEXES
+from retrieval.reranking.expansion import EXPANSIONS
 
 
 @pytest.mark.parametrize(
@@ -97,3 +100,13 @@ def test_borders(section: type[Section], key: str, good: list[object], bad: list
 def test_a_configuration_cannot_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Config().seed = 3  # type: ignore[misc]
+
+
+def test_what_retrieval_offers_may_be_configured() -> None:
+    """The schema stands below `retrieval` and cannot ask it for its names."""
+
+    def offered(key: str) -> set[object]:
+        return set(get_args(Retrieval.model_fields[key].annotation))
+
+    assert offered("index") == set(INDEXES)
+    assert offered("expand") == {"none", *EXPANSIONS}
