@@ -129,9 +129,8 @@ def test_everything_that_may_be_asked(checkpoint: Path, doors: Doors) -> None:
     asked = ("--protocol", "no-camera", "market", "--cameras", "--rerank", "--expand", "aqe", "--index", "flat")
     outcome = doors.evaluate("cpu", checkpoint, *asked)
     assert outcome.status == 0
-    assert outcome.out.index("protocol no-camera, cosine scores, with re-ranking, aqe;") < outcome.out.index(
-        "by camera"
-    )
+    first = outcome.out.index("protocol no-camera, cosine scores, with re-ranking, aqe;")
+    assert first < outcome.out.index("by camera")
     assert outcome.out.count("by camera") == 2
     assert "product, plain kernels" in outcome.out
     told = json.loads(doors.evaluate("cpu", checkpoint, *asked, "--json").out)

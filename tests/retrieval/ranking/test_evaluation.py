@@ -301,7 +301,7 @@ def test_broken_numbers_are_one_sentence_and_no_warning(side: int, value: float,
         sets.append(Features(rng.standard_normal((rows, 8)).astype(np.float32), columns, parts))
     sets[side].vectors[7, 3] = value
     with pytest.raises(UserError, match=f"{['query', 'gallery'][side]} features: row 7 "):
-        evaluate(scorer(name), *sets, protocol("market"), backend=Backend("torch", kernel, 2, 8, 16))
+        evaluate(scorer(name), sets[0], sets[1], protocol("market"), backend=Backend("torch", kernel, 2, 8, 16))
 
 
 def test_camc_micro_case() -> None:
