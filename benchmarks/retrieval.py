@@ -43,18 +43,14 @@ Rounds are interleaved: every round times each of them once, and candidates far 
 from __future__ import annotations
 
 import argparse
-import ctypes
-import gc
 import itertools
 import json
 import os
 import platform
-import shutil
 import signal
 import statistics
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -70,6 +66,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmarks.made_features import ROWS, SIZES, write_features
+from benchmarks.memory import MIB, most_memory
 from common.errors import UserError
 from retrieval.columns import Columns, Features, Floats, Ints
 from retrieval.protocols import protocol
@@ -85,15 +83,6 @@ from retrieval.streaming.workers import share_out
 
 CPU = torch.device("cpu")
 MARKET = protocol("market")
-MIB = 1 << 20
-
-LATENT = 96
-CAMERA = 0.5
-"""How far a camera moves a picture, where people are 1 apart."""
-ELSEWHERE = 2.2
-"""How far away the city of the distractors is."""
-_ROWS = 8192
-"""Features that are made at a time."""
 
 _OUTPUT = 1 << 23
 """Scores of one product: more would be new pages from the system every time, which costs more than the product."""
@@ -102,74 +91,6 @@ _FAR = 1.5
 
 _BUSY = 0.1
 """Of the processor, taken by other programs: more, and the ratios of wall seconds mean little."""
-
-
-@dataclass(frozen=True)
-class Size:
-    """How much there is of what.
-
-    Attributes:
-        queries, gallery: pictures; what of the gallery is beyond `known` are distractors.
-        known: gallery pictures of the people who are searched.
-        noise, spread: how far a picture is from its person, and the standard deviation of that distance's logarithm;
-            chosen for the mAP that a good network has.
-    """
-
-    queries: int
-    gallery: int
-    known: int
-    people: int
-    cameras: int
-    noise: float
-    spread: float
-
-
-SIZES = {
-    "tiny": Size(60, 500, 400, people=25, cameras=4, noise=1.1, spread=0.2),
-    "market": Size(3368, 15913, 15913, people=750, cameras=6, noise=1.1, spread=0.2),
-    "msmt": Size(11659, 82161, 82161, people=3060, cameras=15, noise=0.84, spread=0.3),
-    "market500k": Size(3368, 515913, 15913, people=750, cameras=6, noise=1.1, spread=0.2),
-}
-
-
-def write_features(folder: Path, size: Size, dim: int) -> None:
-    """Make query and gallery in `folder`, block by block.
-
-    Raises:
-        UserError: the disk has too little space.
-    """
-    need, free = 4 * dim * (size.queries + size.gallery), shutil.disk_usage(folder).free
-    if need > 0.95 * free:
-        raise UserError(
-            f"the features take {need / 2**30:.1f} GiB and {folder.parent} has {free / 2**30:.1f} GiB left; set TMPDIR "
-            "to a folder with more, or ask for fewer with --gallery or --dim"
-        )
-    world = np.random.default_rng(0)
-    people, cameras, city, projection = (
-        world.standard_normal(shape, dtype=np.float32)
-        for shape in ((size.people, LATENT), (size.cameras, LATENT), (1, LATENT), (LATENT, dim))
-    )
-    for side, (name, rows) in enumerate({"query": size.queries, "gallery": size.gallery}.items()):
-        known = min(rows, size.known) if name == "gallery" else rows
-        pids = np.concatenate([world.permutation(known) % size.people, size.people + np.arange(rows - known)])
-        camids = world.integers(size.cameras, size=rows)
-        np.save(folder / f"{name}_labels.npy", np.stack([pids, camids]))
-        with (folder / f"{name}.npy").open("wb") as file:
-            shape = {"descr": "<f4", "fortran_order": False, "shape": (rows, dim)}
-            np.lib.format.write_array_header_1_0(file, shape)
-            for start in range(0, rows, _ROWS):
-                mine = slice(start, min(start + _ROWS, rows))
-                chance = np.random.default_rng([side, start])
-                points = chance.standard_normal((mine.stop - start, LATENT), dtype=np.float32) + ELSEWHERE * city
-                searched = pids[mine] < size.people
-                points[searched] = people[pids[mine][searched]]
-                strength = size.noise * np.exp(size.spread * chance.standard_normal((len(points), 1), dtype=np.float32))
-                points += CAMERA * cameras[camids[mine]] + strength * chance.standard_normal(
-                    points.shape, dtype=np.float32
-                )
-                vectors = points @ projection
-                vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-                file.write(vectors.data)
 
 
 @dataclass(frozen=True, eq=False)
@@ -277,44 +198,6 @@ def time_interleaved(works: Mapping[str, Callable[[], object]], rounds: int) -> 
     return timings
 
 
-def most_memory(work: Callable[[], object], *, mapped: bool) -> float | None:
-    """MiB that `work` takes at most on top of what the process has; None where the system does not say.
-
-    Args:
-        mapped: whether it reads mapped files, whose pages do not count.
-    """
-    gc.collect()
-    try:
-        ctypes.CDLL(None).malloc_trim(0)  # what is free but not given back would hide what is taken
-        Path("/proc/self/clear_refs").write_text("5")
-    except (OSError, AttributeError):
-        return None
-    if not mapped:
-        before = _status("VmRSS")
-        work()
-        return max(0.0, _status("VmHWM") - before)
-    samples, done = [_status("RssAnon")], threading.Event()
-
-    def sample() -> None:
-        while not done.wait(0.002):
-            samples.append(_status("RssAnon"))
-
-    sampler = threading.Thread(target=sample)
-    sampler.start()
-    try:
-        work()
-    finally:
-        done.set()
-        sampler.join()
-    return max(samples) - samples[0]
-
-
-def _status(name: str) -> float:
-    """A line of what the system knows of this process, in MiB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith(name)).split()[1]) / 1024
-
-
 def most_memory_alone(folder: Path, mapped: bool, method: str, argument: str) -> float | None:
     """What `Case.method(argument)` takes in a process of its own."""
     arguments = (folder, mapped, torch.get_num_threads(), method, argument)
@@ -371,8 +254,8 @@ def sorted_ranks(query: Features, gallery: Features) -> Iterator[Ints]:
         return exact
 
     left, scores = unit(query.vectors), np.empty((len(query), len(gallery)))
-    for start in range(0, len(gallery), _ROWS):
-        scores[:, start : start + _ROWS] = left @ unit(gallery.vectors[start : start + _ROWS]).T
+    for start in range(0, len(gallery), ROWS):
+        scores[:, start : start + ROWS] = left @ unit(gallery.vectors[start : start + ROWS]).T
     for row, line in enumerate(scores):
         person = gallery.columns.pids == query.columns.pids[row]
         junk = person & (gallery.columns.camids == query.columns.camids[row])

@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 
 from benchmarks import retrieval as benchmark
+from benchmarks.made_features import SIZES, write_features
+from benchmarks.memory import most_memory
 from common.errors import UserError
 from retrieval.columns import Columns, Features
 from retrieval.ranking.evaluation import evaluate
@@ -23,7 +25,7 @@ from retrieval.ranking.positions import positions
 from retrieval.streaming.products import available
 from tests.doors import shell
 
-TINY = benchmark.SIZES["tiny"]
+TINY = SIZES["tiny"]
 
 LINUX = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux tells how much memory is taken")
 
@@ -55,7 +57,7 @@ def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def case_of(folder: Path, **changes: Any) -> benchmark.Case:
-    benchmark.write_features(folder, replace(TINY, **changes), 32)
+    write_features(folder, replace(TINY, **changes), 32)
     return benchmark.Case.read(folder, mapped=False)
 
 
@@ -140,7 +142,7 @@ def test_the_features_are_the_same_every_time_and_of_length_one(tmp_path: Path) 
     first, second = (tmp_path / name for name in ("first", "second"))
     for folder in (first, second):
         folder.mkdir()
-        benchmark.write_features(folder, TINY, 32)
+        write_features(folder, TINY, 32)
     for name in ("query.npy", "gallery.npy", "query_labels.npy", "gallery_labels.npy"):
         assert (first / name).read_bytes() == (second / name).read_bytes()
     case = benchmark.Case.read(first, mapped=False)
@@ -169,7 +171,7 @@ def test_what_is_beyond_the_known_people_are_distractors(tmp_path: Path) -> None
 def test_too_small_a_disk_is_said_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: argparse.Namespace(free=70_000))
     with pytest.raises(UserError, match="TMPDIR"):
-        benchmark.write_features(tmp_path, TINY, 32)  # 560 × 32 × 4 = 71,680 bytes
+        write_features(tmp_path, TINY, 32)  # 560 × 32 × 4 = 71,680 bytes
     assert not list(tmp_path.iterdir())
 
 
@@ -216,8 +218,8 @@ def test_memory_that_was_given_back_is_counted(mapped: bool) -> None:
         time.sleep(0.05)
         del held
 
-    assert benchmark.most_memory(take, mapped=mapped) == pytest.approx(64, abs=8)
-    assert benchmark.most_memory(lambda: None, mapped=mapped) == pytest.approx(0, abs=8)
+    assert most_memory(take, mapped=mapped) == pytest.approx(64, abs=8)
+    assert most_memory(lambda: None, mapped=mapped) == pytest.approx(0, abs=8)
 
 
 @LINUX
@@ -235,5 +237,5 @@ def test_pages_of_a_mapped_file_are_not_counted(tmp_path: Path) -> None:
     def read() -> float:
         return float(np.load(tmp_path / "file.npy", mmap_mode="r").sum())
 
-    assert benchmark.most_memory(read, mapped=True) == pytest.approx(0, abs=8)
-    assert benchmark.most_memory(read, mapped=False) == pytest.approx(64, abs=8)
+    assert most_memory(read, mapped=True) == pytest.approx(0, abs=8)
+    assert most_memory(read, mapped=False) == pytest.approx(64, abs=8)
