@@ -14,11 +14,11 @@ Task = TypeVar("Task")
 def share_out(take: Callable[[int], Task | None], work: Callable[[Task], None], threads: int) -> None:
     """Do every task once, on this thread and `threads - 1` more; what one of them raises is raised here.
 
-    Args:
-        take: gives the worker of that number its next task, None when there is none left; never called by two at once.
-
     Many threads on one product wait for each other; many products on one thread each do not, and what NumPy, torch and
     compiled loops compute leaves Python's lock free.
+
+    Args:
+        take: gives the worker of that number its next task, None when there is none left; never called by two at once.
     """
     taking = threading.Lock()
     failures: list[BaseException] = []
@@ -36,10 +36,6 @@ def share_out(take: Callable[[int], Task | None], work: Callable[[Task], None], 
         except BaseException as error:
             failures.append(error)
 
-    if threads == 1:
-        while (task := take(0)) is not None:
-            work(task)
-        return
     before = torch.get_num_threads()
     helpers = [threading.Thread(target=labour, args=(worker,), daemon=True) for worker in range(1, threads)]
     try:
