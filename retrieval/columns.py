@@ -76,6 +76,12 @@ class Features:
                 raise ValueError(
                     f"{name}: expected {dimensions} dimensions and {len(self.columns)} rows, got shape {array.shape}"
                 )
+            if array is not None and array.dtype != np.float32:  # nor in another byte order
+                raise ValueError(f"{name}: expected float32, got {array.dtype}")
+            if array is not None and 0 in array.shape[1:]:
+                raise ValueError(f"{name}: expected at least one number a row, got shape {array.shape}")
+        if self.parts is not None and self.visibility is not None and self.parts.shape[1] != self.visibility.shape[1]:
+            raise ValueError(f"{self.parts.shape[1]} parts and the visibility of {self.visibility.shape[1]}")
 
     def __len__(self) -> int:
         return len(self.columns)

@@ -8,11 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from common.errors import UserError
 from retrieval.columns import Features, Ints
-from retrieval.scorers.scorer import Scorer, rounding
+from retrieval.scorers.scorer import Scorer, rounding, unit
 from retrieval.streaming.exact import cosine
 from retrieval.streaming.tiles import Tile
 
@@ -35,7 +34,11 @@ class VisibleParts(Scorer):
             raise UserError(f"the scorer '{self.name}' compares body parts and these features have none; use cosine")
         visibility = tile.parts.new_ones(tile.parts.shape[:2]) if tile.visibility is None else tile.visibility
         return replace(
-            tile, vector=normalize(tile.vector), parts=normalize(tile.parts, dim=2), visibility=visibility, longest=1.0
+            tile,
+            vector=unit(tile.vector, tile.squares),
+            parts=unit(tile.parts, tile.parts.double().square().sum(dim=2)),
+            visibility=visibility,
+            longest=1.0,
         )
 
     def scores(self, query: Tile, gallery: Tile) -> Tensor:

@@ -11,6 +11,7 @@ import math
 from abc import ABC, abstractmethod
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -59,6 +60,21 @@ class Scorer(ABC):
     @abstractmethod
     def tolerance(self, query: Tile, gallery: Tile) -> float:
         """How far `scores` of these two prepared tiles may be from `pairs`; 0 when they are the same numbers."""
+
+
+def unit(vectors: Tensor, squares: Tensor) -> Tensor:
+    """Vectors scaled to length 1; those of length zero stay.
+
+    Args:
+        vectors: `(…, D)` float32.
+        squares: `(…)` float64, their squared lengths.
+    """
+    scale = torch.where(squares > 0, squares.rsqrt(), 0).unsqueeze(-1)
+    scaled = vectors * scale.float()
+    extreme = ((scale > 1e30) | ((scale < 1e-30) & (scale > 0))).squeeze(-1)  # nothing that float32 can say
+    if extreme.any():
+        scaled[extreme] = (vectors[extreme].double() * scale[extreme]).float()
+    return scaled
 
 
 class Linear(Scorer):

@@ -8,10 +8,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from common.errors import UserError
 from retrieval.columns import Features, Ints
-from retrieval.scorers.scorer import Linear, rounding
-from retrieval.streaming.exact import cosine, inner, squares
+from retrieval.scorers.scorer import Linear, rounding, unit
+from retrieval.streaming.exact import cosine, distances
 from retrieval.streaming.tiles import Tile
+
+_LONGEST = 1e18
+"""Of vectors whose distances are compared: their squares are far within float32."""
 
 
 class Cosine(Linear):
@@ -20,8 +24,7 @@ class Cosine(Linear):
     name = "cosine"
 
     def prepare(self, tile: Tile) -> Tile:
-        scale = torch.where(tile.squares > 0, tile.squares.rsqrt(), 0)
-        return replace(tile, vector=tile.vector * scale[:, None], longest=1.0)
+        return replace(tile, vector=unit(tile.vector, tile.squares), longest=1.0)
 
     def pairs(self, query: Features, gallery: Features, left: Ints, right: Ints, *, fast: bool) -> NDArray[np.float64]:
         return cosine(query.vectors, gallery.vectors, left, right, fast=fast)
@@ -33,19 +36,24 @@ class Euclidean(Linear):
     name = "euclidean"
 
     def prepare(self, tile: Tile) -> Tile:
-        squared = tile.squares[:, None]
+        longest = float(tile.squares.amax().sqrt()) if len(tile) else 0.0
+        if longest > _LONGEST:
+            row = int(tile.squares.argmax())
+            row = row + tile.rows.start if isinstance(tile.rows, slice) else int(tile.rows[row])
+            raise UserError(
+                f"{tile.role} features: row {row} has the length {longest:.1e}, too much for squared distances in "
+                "float32; scale the features"
+            )
+        squared = tile.squares.float()[:, None]
         one = torch.ones_like(squared)
         if tile.role == "query":
             vector = torch.cat([2 * tile.vector, -squared, -one], dim=1)
         else:
             vector = torch.cat([tile.vector, one, squared], dim=1)
-        return replace(tile, vector=vector, longest=float(squared.amax().sqrt()) if len(tile) else 0.0)
+        return replace(tile, vector=vector, longest=longest)
 
     def pairs(self, query: Features, gallery: Features, left: Ints, right: Ints, *, fast: bool) -> NDArray[np.float64]:
-        products = inner(query.vectors, gallery.vectors, left, right, fast=fast)
-        ours, theirs = squares(query.vectors, left, fast=fast), squares(gallery.vectors, right, fast=fast)
-        scores: NDArray[np.float64] = np.minimum(2 * products - ours - theirs, 0)
-        return scores
+        return -distances(query.vectors, gallery.vectors, left, right, fast=fast)
 
     def tolerance(self, query: Tile, gallery: Tile) -> float:
         return rounding(query.vector.shape[1]) * (query.longest + gallery.longest) ** 2

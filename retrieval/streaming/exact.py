@@ -7,6 +7,8 @@ same order, so rankings decided by them are the same wherever they run.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,13 +29,36 @@ def inner(left: Floats, right: Floats, rows: Ints, others: Ints, *, fast: bool) 
         left, right: `(N, D)` and `(M, D)`; they may be memory-mapped.
         fast: whether the compiled form may be used; it is no different.
     """
+    return _paired("inner", np.multiply, left, right, rows, others, fast)
+
+
+def distances(left: Floats, right: Floats, rows: Ints, others: Ints, *, fast: bool) -> Doubles:
+    """`(n,)` the squared distances of `left[rows]` and `right[others]`, pair by pair, from their differences."""
+    return _paired("distances", _squared_difference, left, right, rows, others, fast)
+
+
+def _squared_difference(left: Doubles, right: Doubles) -> Doubles:
+    difference = left - right
+    return np.multiply(difference, difference, out=difference)
+
+
+def _paired(
+    kernel: str, combine: Callable[..., Doubles], left: Floats, right: Floats, rows: Ints, others: Ints, fast: bool
+) -> Doubles:
+    if left.shape[1] != right.shape[1]:
+        raise ValueError(f"vectors of {left.shape[1]} and of {right.shape[1]} numbers cannot be compared")
     if fast and (kernels := compiled.kernels("streaming")) is not None:
         out = np.empty(len(rows))
-        kernels.inner(np.asarray(left), np.asarray(right), rows, others, out)
+        getattr(kernels, kernel)(np.asarray(left), np.asarray(right), rows, others, out)
         return out
     step = max(1, _AT_ONCE // max(1, left.shape[1]))
     pieces = [
-        _sum_in_lanes(left[rows[start : start + step]], right[others[start : start + step]])
+        _sum_in_lanes(
+            combine(
+                left[rows[start : start + step]].astype(np.float64),
+                right[others[start : start + step]].astype(np.float64),
+            )
+        )
         for start in range(0, len(rows), step)
     ]
     return np.concatenate([np.empty(0), *pieces])
@@ -54,14 +79,12 @@ def cosine(left: Floats, right: Floats, rows: Ints, others: Ints, *, fast: bool)
     return cosines
 
 
-def _sum_in_lanes(left: Floats, right: Floats) -> Doubles:
-    products = left.astype(np.float64)
-    products *= right
-    rest = -products.shape[1] % LANES
+def _sum_in_lanes(terms: Doubles) -> Doubles:
+    rest = -terms.shape[1] % LANES
     if rest:
-        products = np.pad(products, ((0, 0), (0, rest)))
+        terms = np.pad(terms, ((0, 0), (0, rest)))
     # Over an axis that is not the last, NumPy adds one slice after the other.
-    sums: Doubles = products.reshape(len(products), -1, LANES).sum(axis=1)
+    sums: Doubles = terms.reshape(len(terms), -1, LANES).sum(axis=1)
     while sums.shape[1] > 1:
         half = sums.shape[1] // 2
         sums = sums[:, :half] + sums[:, half:]

@@ -289,8 +289,13 @@ def test_rescored_lists_are_ranked_first() -> None:
 
 
 @pytest.mark.parametrize("kernel", ["plain", "compiled"])
-@pytest.mark.parametrize("name", ["cosine", "euclidean", "visible-parts"])
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, value) for name in ("cosine", "euclidean", "visible-parts") for value in (np.nan, np.inf, -np.inf)),
+        ("euclidean", 1e30),
+    ],
+)
 @pytest.mark.parametrize("side", [0, 1])
 def test_broken_numbers_are_one_sentence_and_no_warning(side: int, value: float, name: str, kernel: str) -> None:
     rng = np.random.default_rng(0)
@@ -302,6 +307,36 @@ def test_broken_numbers_are_one_sentence_and_no_warning(side: int, value: float,
     sets[side].vectors[7, 3] = value
     with pytest.raises(UserError, match=f"{['query', 'gallery'][side]} features: row 7 "):
         evaluate(scorer(name), sets[0], sets[1], protocol("market"), backend=Backend("torch", kernel, 2, 8, 16))
+
+
+@pytest.mark.parametrize("kernel", ["plain", "compiled"])
+@pytest.mark.parametrize("name", ["cosine", "visible-parts"])
+@pytest.mark.parametrize("scale", [1e-40, 1e-25, 1e-13, 1e25])
+def test_lengths_do_not_matter_to_angles(scale: float, name: str, kernel: str) -> None:
+    rng = np.random.default_rng(0)
+    sets = []
+    for rows in (20, 120):
+        vectors, parts = rng.standard_normal((rows, 64)), rng.standard_normal((rows, 2, 8))
+        vectors[::3] *= scale
+        parts[1::3] *= scale
+        pids = np.arange(rows) % 6
+        sets.append(Features(vectors.astype(np.float32), Columns.of(pids), parts.astype(np.float32)))
+    query, gallery = sets
+    scores = exact_scores(scorer(name), query, gallery)
+    expected = naive_evaluation(scores, query.columns, gallery.columns, protocol("no-camera"))
+    backend = Backend("torch", kernel, 1, 8, 32)
+    assert_equal(evaluate(scorer(name), query, gallery, protocol("no-camera"), backend=backend), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kernel", ["plain", "compiled"])
+def test_the_layout_in_memory_does_not_matter(kernel: str) -> None:
+    query, gallery = clustered(0, 40, width=64), clustered(1, 300, width=64)
+    turned = Features(np.asfortranarray(gallery.vectors), gallery.columns)
+    backend = Backend("torch", kernel, 2, 16, 64)
+    assert_equal(
+        evaluate(Cosine(), query, turned, protocol("market"), backend=backend),
+        evaluate(Cosine(), query, gallery, protocol("market"), backend=backend),
+    )
 
 
 def test_camc_micro_case() -> None:

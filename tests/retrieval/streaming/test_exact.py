@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrieval.streaming import exact
-from retrieval.streaming.exact import LANES, cosine, inner, squares
+from retrieval.streaming.exact import LANES, cosine, distances, inner, squares
 
 
 def naive_inner(left: np.ndarray, right: np.ndarray) -> float:
@@ -63,3 +63,22 @@ def test_cosine(fast: bool) -> None:
     vectors = np.array([[3, 4], [0, 0], [6, 8], [-4, 3]], dtype=np.float32)
     found = cosine(vectors, vectors, np.zeros(4, dtype=np.int64), np.arange(4), fast=fast)
     assert found.tolist() == [1, 0, 1, 0]
+
+
+@pytest.mark.parametrize("fast", [False, True])
+@pytest.mark.parametrize("width", [1, 63, 64, 130])
+def test_distances_are_of_the_differences(fast: bool, width: int) -> None:
+    """Of vectors that are almost the same nothing is left when large squares are subtracted from each other."""
+    rng = np.random.default_rng(0)
+    base = 100 * rng.standard_normal(width)
+    left, right = ((base + 1e-4 * rng.standard_normal((6, width))).astype(np.float32) for _ in range(2))
+    rows = np.arange(6)
+    found = distances(left, right, rows, rows[::-1].copy(), fast=fast)
+    for row, distance in enumerate(found):
+        difference = left[row].astype(np.float64) - right[5 - row]
+        assert distance == naive_inner(difference, difference)
+
+
+def test_other_widths_are_refused() -> None:
+    with pytest.raises(ValueError, match="vectors of 3 and of 4 numbers cannot be compared"):
+        inner(np.ones((1, 3), np.float32), np.ones((1, 4), np.float32), np.array([0]), np.array([0]), fast=True)
