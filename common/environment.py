@@ -37,4 +37,5 @@ def require_packages(*names: str) -> None:
 def require_packages_as_module(*names: str) -> None:
     """The same for `python3 -m room.module`, called by the room's `__init__.py`; an ordinary import is let through."""
     if sys.argv[0] == "-m":  # what it holds while Python looks for the module to run
+        signal.signal(signal.SIGINT, lambda *_: sys.exit(128 + signal.SIGINT))
         require_packages(*names)

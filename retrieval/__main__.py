@@ -13,11 +13,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import astuple
 from pathlib import Path
 
 import torch
 
 from common.command import exit_status
+from common.contracts import UNKNOWN
 from common.errors import UserError
 from retrieval.files.feature_file import MANIFEST, read_features
 from retrieval.files.foreign import read_pair
@@ -29,12 +31,15 @@ from retrieval.reranking.expansion import EXPANSIONS
 from retrieval.scorers import SCORERS
 from retrieval.study import Question, Reranking, study
 
+_LISTS = Path("top.csv")
+
 
 def _parser() -> argparse.ArgumentParser:
     default = Reranking()
     protocols = "; ".join(f"{name}: {protocol.explanation}" for name, protocol in PROTOCOLS.items())
     parser = argparse.ArgumentParser(
         prog="python3 -m retrieval",
+        usage="python3 -m retrieval FEATURES [options]",
         description=__doc__,
         epilog=f"Protocols. {protocols}.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -45,21 +50,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--protocol", nargs="+", metavar="NAME", help=judged)
     parser.add_argument("--scorer", metavar="NAME", help=f"one of {', '.join(SCORERS)} (as extracted, else cosine)")
     parser.add_argument("--rerank", action="store_true", help="k-reciprocal re-ranking (Zhong 2017)")
-    parser.add_argument("--k1", type=int, default=default.k1, metavar="N", help=f"its neighbours ({default.k1})")
-    parser.add_argument("--k2", type=int, default=default.k2, metavar="N", help=f"its query expansion ({default.k2})")
+    parser.add_argument("--k1", type=int, metavar="N", help=f"its neighbours ({default.k1})")
+    parser.add_argument("--k2", type=int, metavar="N", help=f"its query expansion ({default.k2})")
     share = f"its share of the original distance ({default.lam})"
-    parser.add_argument("--lambda", type=float, default=default.lam, dest="lam", metavar="X", help=share)
+    parser.add_argument("--lambda", type=float, metavar="X", help=share)
     parser.add_argument("--expand", metavar="NAME", help=f"query or database expansion: {', '.join(EXPANSIONS)}")
     parser.add_argument(
         "--index",
-        default="exact",
         metavar="NAME",
         help=f"what finds neighbours for these: {', '.join(INDEXES)} (exact)",
     )
     parser.add_argument("--ranks", type=int, nargs="+", default=CMC_RANKS, metavar="K", help="where to read the CMC")
     parser.add_argument("--cameras", action="store_true", help="also a table by cameras of query and gallery")
-    parser.add_argument("--top", type=int, metavar="K", help="write each query's K best gallery pictures to --out")
-    parser.add_argument("--out", type=Path, default=Path("top.csv"), metavar="FILE.csv", help="where to (top.csv)")
+    parser.add_argument(
+        "--top", type=int, metavar="K", help="write each query's K best to --out, as the first protocol has it"
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE.csv", help=f"where to ({_LISTS})")
     parser.add_argument("--device", default="cpu", help="cpu (default) or cuda:0")
     parser.add_argument("--json", action="store_true", help="print one JSON object; everything else goes to stderr")
     return parser
@@ -75,16 +81,18 @@ def main(arguments: list[str] | None = None) -> int:
         protocols=options.protocol or [made.get("protocol", "market")],
         scorer=options.scorer or made.get("scorer", "cosine"),
         expand=options.expand,
-        rerank=Reranking(options.k1, options.k2, options.lam) if options.rerank else None,
-        index=options.index,
+        rerank=_reranking(options),
+        index=options.index or "exact",
         ranks=sorted(set(options.ranks)),
         cameras=options.cameras,
     )
     answer = study(query.features, gallery.features, question, device=options.device)
     told = f"ranked {len(query.features)} queries in {answer.seconds:.1f} s ({answer.backend})"
+    if (gallery.features.columns.camids == UNKNOWN).all():
+        told += "; no camera is known, so nothing is junk for having been seen by the same one"
     if options.top is not None:
-        write_lists(options.out, query, gallery, question, options.top, options.device)
-        told += f"; the {options.top} best of each are in {options.out}"
+        write_lists(options.out or _LISTS, answer, query.paths, gallery.paths, options.top, options.device)
+        told += f"; the {options.top} best of each are in {options.out or _LISTS}"
     print(told, file=sys.stderr if options.json else sys.stdout)
     facts = {**answer.as_dict(), "features": str(options.features)}
     facts |= {"backend": str(answer.backend), "seconds": answer.seconds}
@@ -93,18 +101,31 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _check(options: argparse.Namespace) -> None:
-    for name, least in (("k1", 1), ("k2", 1), ("top", 1)):
-        value = getattr(options, name)
-        if value is not None and value < least:
-            raise UserError(f"--{name} {value}: expected a whole number from {least} on")
-    if min(options.ranks) < 1:
-        raise UserError(f"--ranks {min(options.ranks)}: ranks count from 1")
-    if not 0 <= options.lam <= 1:
-        raise UserError(f"--lambda {options.lam}: expected a share between 0 and 1")
+    """Refuse what cannot be done, and what would be asked in vain."""
+    if options.top is not None and options.top < 1:
+        raise UserError(f"--top {options.top}: expected a whole number from 1 on")
+    if options.out is not None and options.top is None:
+        raise UserError("--out is where --top writes lists to: give --top K too")
+    if options.out is not None and options.out.is_dir():
+        raise UserError(f"--out {options.out} is a folder: name a file in it, such as {options.out / _LISTS}")
+    if not options.rerank:
+        for name in ("k1", "k2", "lambda"):
+            if getattr(options, name) is not None:
+                raise UserError(f"--{name} is for re-ranking: give --rerank too")
+        if options.index is not None and options.expand is None:
+            raise UserError("--index finds neighbours for --rerank and --expand: give one of them too")
     try:
-        torch.empty(0, device=options.device)
-    except (RuntimeError, AssertionError):
+        torch.empty(1, device=options.device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError):
         raise UserError(f"--device {options.device}: there is no such device here; use cpu") from None
+
+
+def _reranking(options: argparse.Namespace) -> Reranking | None:
+    if not options.rerank:
+        return None
+    default = Reranking()
+    given = (getattr(options, name) for name in ("k1", "k2", "lambda"))
+    return Reranking(*(usual if value is None else value for usual, value in zip(astuple(default), given, strict=True)))
 
 
 def _manifest(path: Path) -> dict[str, str]:

@@ -144,6 +144,10 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def _read_array(path: Path, rows: int) -> Floats:
+    if path.is_file():
+        with path.open("rb") as file:
+            if file.read(6) != b"\x93NUMPY":  # NumPy would advise to unpickle it
+                raise _damaged(path, "it is no .npy file")
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:

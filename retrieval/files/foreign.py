@@ -105,15 +105,18 @@ def read_pair(path: Path) -> tuple[Cache, Cache]:
 
 def _inside(folder: Path, role: str) -> Path:
     """The one thing in `folder` that holds the features of that split."""
-    there = [folder / f"{role}{suffix}" for suffix in _BEGINS if (folder / f"{role}{suffix}").is_file()]
     if (folder / role / MANIFEST).is_file():
-        there.append(folder / role)
+        return folder / role  # beside which `eval.py --mat` leaves a copy
+    there = [folder / f"{role}{suffix}" for suffix in _BEGINS if (folder / f"{role}{suffix}").is_file()]
     if len(there) > 1:
         raise UserError(f"{folder} holds the {role} more than once: {_some(p.name for p in there)}; keep one of them")
     if not there:
+        near = [path.parent for path in (folder, *sorted(folder.iterdir())) if (path / MANIFEST).is_file()]
+        near += [path.parent.parent for path in sorted(folder.glob(f"*/{role}/{MANIFEST}"))]
         raise UserError(
             f"{folder} holds no {role} features: expected {role}.mat, {role}.npz, {role}.npy beside {role}.csv, or a "
             f"feature folder {role} with its {MANIFEST}; found {_some(sorted(p.name for p in folder.iterdir()))}"
+            + (f"; did you mean {near[0]}?" if near else "")
         )
     return there[0]
 
@@ -261,6 +264,8 @@ def _cell(where: str, title: str, cell: str) -> int | str:
 
 
 def _vectors(where: str, array: Array) -> Floats:
+    if array.ndim == 2 and not len(array):
+        raise UserError(f"{where}: there are no pictures in it, shape {array.shape}; save the features of some")
     if array.ndim != 2 or array.dtype.kind not in "fiu" or not array.size:
         raise UserError(
             f"{where}: expected numbers of shape (N, D), one row a picture, found {array.dtype} of shape "

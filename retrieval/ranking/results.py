@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from common.contracts import UNKNOWN
 from common.errors import UserError
 from retrieval.columns import Ints
 from retrieval.protocols import Protocol
@@ -111,15 +112,19 @@ class CameraTable:
 
     def table(self) -> str:
         """mAP / rank-1 in per cent, a line per camera of the query."""
-        head = "query \\ gallery".ljust(16) + "".join(f"{f'camera {camera}':>16}" for camera in self.found)
+        head = "query \\ gallery".ljust(16) + "".join(f"{_named(camera):>16}" for camera in self.found)
         lines = [head]
         for line, camera in enumerate(self.asked):
             cells = [
                 "–" if np.isnan(precision) else f"{100 * precision:.1f} / {100 * first:.1f}"
                 for precision, first in zip(self.mAP[line], self.rank1[line], strict=True)
             ]
-            lines.append(f"camera {camera}".ljust(16) + "".join(f"{cell:>16}" for cell in cells))
+            lines.append(_named(camera).ljust(16) + "".join(f"{cell:>16}" for cell in cells))
         return "\n".join(["mAP / rank-1 by camera, in %", *lines])
+
+
+def _named(camera: int) -> str:
+    return "no camera known" if camera == UNKNOWN else f"camera {camera}"
 
 
 @dataclass(frozen=True)
@@ -169,12 +174,21 @@ class Scores:
     def table(self) -> str:
         """Two lines of numbers in per cent, under a line that says how they were measured."""
         metrics = self.metrics()
-        expanded = f", {self.expand}" if self.expand else ""
-        how = f"protocol {self.protocol}, {self.scorer} scores, {'with' if self.rerank else 'no'} re-ranking{expanded}"
+        expanded = f"expansion {self.expand}, " if self.expand else ""
+        again = "with" if self.rerank else "no"
+        how = f"protocol {self.protocol}, {self.scorer} scores, {expanded}{again} re-ranking"
         counted = f"{self.valid_queries} of {self.queries} queries count, gallery {self.gallery}"
         names = "  ".join(f"{name:>8}" for name in metrics)
         values = "  ".join(f"{100 * value:8.2f}" for value in metrics.values())
         return f"{how}; {counted}; in %\n{names}\n{values}"
+
+
+def nothing_to_find(queries: int, gallery: int, protocol: Protocol) -> str:
+    """The sentence for a protocol under which no query has a positive."""
+    return (
+        f"none of the {queries} queries has a positive among the {gallery} gallery rows under the protocol "
+        f"'{protocol.name}': {protocol.hint}"
+    )
 
 
 def summarise(
@@ -199,10 +213,7 @@ def summarise(
     """
     valid = per_query.valid
     if not valid.any():
-        raise UserError(
-            f"none of the {len(per_query)} queries has a positive among the {gallery} gallery rows under the protocol "
-            f"'{protocol.name}': {protocol.hint}"
-        )
+        raise UserError(nothing_to_find(len(per_query), gallery, protocol))
     return Scores(
         mAP=float(per_query.ap[valid].mean()),
         mAP_trap=float(per_query.ap_trap[valid].mean()),

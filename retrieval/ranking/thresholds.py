@@ -12,7 +12,7 @@ from retrieval.protocols import Mask
 from retrieval.ranking.acquaintances import Acquaintances
 from retrieval.scorers import Scorer
 from retrieval.streaming.exact import Doubles
-from retrieval.streaming.stream import Backend
+from retrieval.streaming.stream import Backend, check_shapes
 from retrieval.streaming.tiles import cut, full_precision
 from retrieval.streaming.workers import share_out
 
@@ -35,6 +35,7 @@ def known_scores(
 
     Compiled code is fast enough for the exact ones. Without it they are taken from tiles of a few people each.
     """
+    check_shapes(query, gallery)
     scores = np.full(len(pairs), np.nan)
     margin = np.zeros(len(pairs))
 

@@ -29,7 +29,7 @@ Visit = Callable[[Tile, Tile, Tensor], None]
 Tiles of different queries may come at the same time from several threads, those of the same queries never do.
 """
 
-_SMALL = 20_000_000
+_SMALL = 40_000_000
 """Scores below which loading the compiled kernels takes longer than they save."""
 
 
@@ -145,7 +145,7 @@ def check_shapes(query: Features, gallery: Features) -> None:
         if shapes[0] != shapes[1]:
             raise UserError(
                 f"the {name} of query and gallery do not fit: {shapes[0]} and {shapes[1]} numbers a row; "
-                "extract both with the same checkpoint"
+                "both must come from the same network"
             )
 
 

@@ -38,6 +38,7 @@ def test_prints_a_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> Non
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("ranked 12 queries in ")
     assert "product, plain kernels" in lines[0]
+    assert "no camera is known" not in lines[0]
     assert lines[1].startswith("protocol market, euclidean scores, no re-ranking; 12 of 12 queries count, gallery 60")
     assert lines[2].split() == ["mAP", "mAP_trap", "mINP", "rank-1", "rank-3"]
     assert lines[4] == "mAP / rank-1 by camera, in %"
@@ -79,9 +80,14 @@ def test_one_file_from_elsewhere(folder: Path, tmp_path: Path, capsys: pytest.Ca
     [
         (["nowhere"], "cannot read nowhere"),
         (["FOLDER", "--protocol", "markt"], "unknown protocol 'markt', did you mean 'market'"),
-        (["FOLDER", "--ranks", "0"], "--ranks 0: ranks count from 1"),
+        (["FOLDER", "--ranks", "0"], "rank-0 cannot be read"),
+        (["FOLDER", "--k1", "5"], "--k1 is for re-ranking: give --rerank too"),
+        (["FOLDER", "--index", "ivf"], "--index finds neighbours for --rerank and --expand"),
+        (["FOLDER", "--out", "x.csv"], "--out is where --top writes lists to"),
+        (["FOLDER", "--top", "3", "--out", "FOLDER"], "is a folder: name a file in it"),
+        (["FOLDER/query"], "did you mean FOLDER?"),
         (["FOLDER", "--top", "0"], "--top 0: expected a whole number from 1 on"),
-        (["FOLDER", "--lambda", "1.5"], "--lambda 1.5: expected a share between 0 and 1"),
+        (["FOLDER", "--rerank", "--scorer", "cosine", "--lambda", "1.5"], "lambda a share between 0 and 1"),
         (["FOLDER", "--device", "cuda:77"], "--device cuda:77: there is no such device here"),
         (["FOLDER", "--device", "gpu"], "--device gpu: there is no such device here"),
         (["FOLDER", "--protocol", "cloth-changing"], "it needs to know the clothes"),
@@ -90,12 +96,12 @@ def test_one_file_from_elsewhere(folder: Path, tmp_path: Path, capsys: pytest.Ca
 def test_mistakes_are_one_sentence(
     arguments: list[str], sentence: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = [str(folder) if word == "FOLDER" else word for word in arguments]
+    given = [word.replace("FOLDER", str(folder)) for word in arguments]
     assert exit_status(lambda: main(given)) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
     assert len(captured.err.splitlines()) == 1
-    assert sentence in captured.err
+    assert sentence.replace("FOLDER", str(folder)) in captured.err
 
 
 def test_as_a_command(folder: Path) -> None:

@@ -20,7 +20,7 @@ from retrieval.reranking.expansion import EXPANSIONS
 from retrieval.reranking.k_reciprocal import rerank
 from retrieval.scorers import Cosine
 from retrieval.study import Question, Reranking, study
-from tests.retrieval.naive import exact_scores, naive_judgement
+from tests.retrieval.naive import exact_scores, naive_judgement, naive_metrics
 from tests.retrieval.teams import together
 
 
@@ -76,7 +76,11 @@ def test_mistakes_are_named() -> None:
         (Question(["markt"]), "unknown protocol 'markt', did you mean 'market'"),
         (Question(["market"], scorer="cosin"), "unknown scorer 'cosin'"),
         (Question(["market"], expand="aqee"), "unknown expansion 'aqee', did you mean 'aqe'"),
-        (Question(["market"], scorer="euclidean", expand="aqe"), "by 'euclidean'; leave it out"),
+        (Question(["market"], scorer="euclidean", expand="aqe"), "by 'euclidean'; leave them out"),
+        (Question(["market"], scorer="euclidean", rerank=Reranking()), "by 'euclidean'; leave them out"),
+        (Question(["market"], rerank=Reranking(k1=0)), "re-ranking by k1 0, k2 6, lambda 0.3: k1 and k2 are whole"),
+        (Question(["market"], rerank=Reranking(lam=7)), "lambda 7: k1 and k2 are whole"),
+        (Question(["market"], ranks=(0, 1)), "rank-0 cannot be read"),
         (Question(["market"], index="flt", rerank=Reranking()), "'flt'"),
     ):
         with pytest.raises(UserError, match=sentence):
@@ -92,7 +96,7 @@ def read(path: Path) -> list[dict[str, str]]:
 def test_lists_show_the_best_without_junk(name: str, tmp_path: Path) -> None:
     query = Cache(QUERY, [f"q{row}.jpg" for row in range(40)])
     gallery = Cache(GALLERY, [b"g\xe9.jpg".decode("utf-8", "surrogateescape")] * 160)
-    write_lists(tmp_path / "top.csv", query, gallery, Question([name]), 5)
+    write_lists(tmp_path / "top.csv", study(QUERY, GALLERY, Question([name])), query.paths, gallery.paths, 5)
     lines = read(tmp_path / "top.csv")
     assert list(lines[0]) == HEADER
     assert lines[0]["gallery_path"] == gallery.paths[0]
@@ -106,3 +110,52 @@ def test_lists_show_the_best_without_junk(name: str, tmp_path: Path) -> None:
         assert [line["correct"] == "1" for line in mine] == [kinds[item] == "good" for item in order]
         assert float(mine[0]["score"]) == pytest.approx(scores[row, order[0]], abs=1e-5)
         assert mine[0]["query_path"] == f"q{row}.jpg"
+
+
+@pytest.mark.parametrize(
+    "question",
+    [Question(["market"], expand="dba"), Question(["market"], expand="aqe", rerank=Reranking(k1=8, k2=3))],
+)
+def test_lists_are_of_the_ranking_that_was_judged(question: Question, tmp_path: Path) -> None:
+    """Pictures that are not shown take part in expansion and re-ranking in both."""
+    answer = study(QUERY, GALLERY, question)
+    write_lists(tmp_path / "top.csv", answer, [""] * 40, [""] * 160, 160)
+    precisions = []
+    for row in range(40):
+        hits = [line["correct"] == "1" for line in read(tmp_path / "top.csv") if int(line["query"]) == row]
+        if any(hits):
+            precisions.append(naive_metrics(hits)[0])
+    assert np.mean(precisions) == pytest.approx(answer.scores["market"].mAP, rel=1e-12)
+
+
+def test_one_protocol_without_anything_to_find_does_not_spoil_the_others() -> None:
+    bare = Features(GALLERY.vectors, Columns.of(GALLERY.columns.pids, GALLERY.columns.camids))
+    answer = study(QUERY, bare, Question(["cloth-changing", "market"], cameras=True))
+    assert list(answer.scores) == list(answer.cameras) == ["market"]
+    assert "it needs to know the clothes" in answer.problems["cloth-changing"]
+    assert answer.text().endswith(answer.problems["cloth-changing"])
+    assert answer.as_dict()["problems"] == answer.problems
+    with pytest.raises(UserError, match="it needs to know the clothes"):
+        study(QUERY, bare, Question(["cloth-changing"]))
+
+
+def test_what_was_done_is_told() -> None:
+    question = Question(["market"], expand="aqe", rerank=Reranking(k1=8, k2=3, lam=0.5), index="flat")
+    answer = study(QUERY, GALLERY, question)
+    assert answer.text().startswith(
+        "with k1 8, k2 3, lambda 0.5, index flat\nprotocol market, cosine scores, expansion"
+    )
+    told = answer.as_dict()
+    assert (told["k1"], told["k2"], told["lambda"], told["index"]) == (8, 3, 0.5, "flat")
+    assert "k1" not in study(QUERY, GALLERY, Question(["market"])).as_dict()
+
+
+def test_widths_that_do_not_fit_are_one_sentence() -> None:
+    other = Features(GALLERY.vectors[:, :20], GALLERY.columns)
+    for question in (
+        Question(["market"]),
+        Question(["market"], expand="dba"),
+        Question(["market"], rerank=Reranking()),
+    ):
+        with pytest.raises(UserError, match=r"do not fit: \(24,\) and \(20,\) numbers a row"):
+            study(QUERY, other, question)

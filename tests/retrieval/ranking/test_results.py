@@ -98,7 +98,7 @@ def test_summary_as_json_and_text() -> None:
     assert all(type(value) in (float, int, str, bool) for value in scores.as_dict().values())
     first, names, values = scores.table().splitlines()
     assert "2 of 3 queries" in first
-    assert "no re-ranking, aqe;" in first
+    assert "expansion aqe, no re-ranking;" in first
     assert dict(zip(names.split(), values.split(), strict=True))["mAP_trap"] == "62.50"
 
 
