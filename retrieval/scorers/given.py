@@ -17,7 +17,7 @@ class Precomputed(Scorer):
     """Scores from a matrix, served tile by tile.
 
     Args:
-        matrix: `(Q, G)`, higher = closer (the negative of a distance); it may be memory-mapped.
+        matrix: `(Q, G)`, higher = closer (the negative of a distance), taken as float32; it may be memory-mapped.
     """
 
     def __init__(self, matrix: NDArray[np.float32], name: str = "precomputed") -> None:
@@ -30,7 +30,11 @@ class Precomputed(Scorer):
         return torch.from_numpy(tile).to(query.vector.device)
 
     def pairs(self, query: Features, gallery: Features, left: Ints, right: Ints, *, fast: bool) -> NDArray[np.float64]:
-        scores: NDArray[np.float64] = self.matrix[left, right].astype(np.float32).astype(np.float64)
+        if self.matrix.shape != (len(query), len(gallery)):
+            raise ValueError(
+                f"a matrix of {self.matrix.shape} scores for {len(query)} queries and {len(gallery)} items"
+            )
+        scores: NDArray[np.float64] = self.matrix[left, right].astype(np.float64)
         return scores
 
     def tolerance(self, query: Tile, gallery: Tile) -> float:

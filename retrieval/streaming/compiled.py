@@ -13,9 +13,14 @@ from types import ModuleType
 
 @cache
 def kernels(room: str) -> ModuleType | None:
-    """`retrieval.ROOM.kernels`, or None when Numba is not installed or does not fit the installed NumPy."""
+    """`retrieval.ROOM.kernels`, or None where Numba is not, does not fit NumPy, or has nowhere to keep its code."""
     try:
         importlib.import_module("numba")
     except ImportError:
         return None
-    return importlib.import_module(f"retrieval.{room}.kernels")
+    try:
+        return importlib.import_module(f"retrieval.{room}.kernels")
+    except RuntimeError as error:
+        if "cannot cache" in str(error):  # neither the code's folder nor the user's own may be written to
+            return None
+        raise

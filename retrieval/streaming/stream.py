@@ -132,6 +132,7 @@ def stream(
             [(start, place) for place, rows in enumerate(work.blocks) if not symmetric or rows.start <= start]
             for start in starts
         ]
+        work.tiles = {column[0][0]: len(column) for column in columns if column}
         plan = _Plan(columns, title)
         with plan.bar:
             share_out(plan.take, lambda task: work.tile(*task), backend.threads)
@@ -197,6 +198,7 @@ class _Work:
         self.blocks = [slice(start, min(start + size, len(query))) for start in range(0, len(query), size)]
         self._queries = [scorer.prepare(cut(query, rows, device, "query")) for rows in self.blocks]
         self._locks = [threading.Lock() for _ in self.blocks]
+        self.tiles: dict[int, int] = {}
         self._current: dict[int, _Block] = {}
         self._entry = threading.Lock()
 
@@ -211,13 +213,14 @@ class _Work:
             scores = self.product.multiply(query.vector, block.packed)
         with self._locks[place]:
             self.visit(query, block.tile, scores)
+        with self._entry:
+            block.left -= 1
+            if not block.left:
+                del self._current[start]
 
     def _block(self, start: int) -> _Block:
         with self._entry:
-            block = self._current.setdefault(start, _Block())
-            # Every worker begins a block when it is done with another, in order; what is older than that is not needed.
-            for old in sorted(self._current)[: -self.backend.threads]:
-                del self._current[old]
+            block = self._current.setdefault(start, _Block(self.tiles[start]))
         with block.lock:
             if not block.ready:
                 rows = slice(start, min(start + self.backend.gallery, len(self.gallery)))
@@ -229,9 +232,14 @@ class _Work:
 
 
 class _Block:
-    """One block of the gallery, prepared by whichever thread comes first."""
+    """One block of the gallery, prepared by whichever thread comes first.
 
-    def __init__(self) -> None:
+    Args:
+        left: tiles of it that are still to be computed; after the last it is let go.
+    """
+
+    def __init__(self, left: int) -> None:
+        self.left = left
         self.lock = threading.Lock()
         self.ready = False
         self.tile: Tile

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from common.errors import UserError
 from retrieval.columns import Columns, Features
-from retrieval.scorers import Precomputed, Scorer, scorer
+from retrieval.scorers import Euclidean, Precomputed, Scorer, scorer
 from retrieval.streaming.products import available
 from retrieval.streaming.stream import ALONE, Backend, Team, stream
 from retrieval.streaming.tiles import Tile
@@ -90,6 +90,27 @@ def test_one_visit_at_a_time_for_the_same_queries() -> None:
     stream(scorer("cosine"), some(12, 0), some(70, 1), visit, device=CPU, backend=replace(BACKEND, threads=4))
     assert len(together) == 30
     assert max(together) > 1
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_every_block_is_prepared_once_however_slow_somebody_is(symmetric: bool) -> None:
+    prepared: list[slice] = []
+
+    class Noting(Euclidean):
+        def prepare(self, tile: Tile) -> Tile:
+            if tile.role == "gallery":
+                assert isinstance(tile.rows, slice)
+                prepared.append(tile.rows)
+            return super().prepare(tile)
+
+    def visit(left: Tile, right: Tile, tile: Tensor) -> None:
+        assert isinstance(right.rows, slice)
+        time.sleep(0.003 if right.rows.start == 0 else 0)
+
+    features = some(70, 0)
+    backend = replace(BACKEND, threads=3)
+    stream(Noting(), features, features, visit, device=CPU, backend=backend, symmetric=symmetric)
+    assert sorted(rows.start for rows in prepared) == list(range(0, 70, 7))
 
 
 def test_a_failure_in_any_thread_ends_all_of_them() -> None:
