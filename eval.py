@@ -104,14 +104,18 @@ def _parser() -> argparse.ArgumentParser:
         "--rerank", action=argparse.BooleanOptionalAction, help="k-reciprocal re-ranking (Zhong 2017; as configured)"
     )
     parser.add_argument("--expand", metavar="NAME", help=f"none, {', '.join(EXPANSIONS)} (as configured)")
-    parser.add_argument("--index", metavar="NAME", help=f"finds neighbours: {', '.join(INDEXES)} (as configured)")
+    parser.add_argument(
+        "--index", metavar="NAME", help=f"finds neighbours for these two: {', '.join(INDEXES)} (as configured)"
+    )
     judged = f"one or more of {', '.join(PROTOCOLS)} (the dataset's own)"
     parser.add_argument("--protocol", nargs="+", metavar="NAME", help=judged)
     parser.add_argument("--cameras", action="store_true", help="also a table by cameras of query and gallery")
     parser.add_argument(
-        "--calibrate", action="store_true", help="find the score of the same person and keep it with the checkpoint"
+        "--calibrate",
+        action="store_true",
+        help="find the score of the same person, under the first protocol, and keep it with the checkpoint",
     )
-    rate = f"share of different people that may pass for the same with --calibrate (default: {_FAR})"
+    rate = f"share of pairs of different people that may pass with --calibrate (default: {_FAR})"
     parser.add_argument("--far", type=_share, metavar="RATE", help=rate)
     parser.add_argument("--mat", action="store_true", help="also write the features as MATLAB files (needs scipy)")
     parser.add_argument("--json", action="store_true", help="print the scores as JSON; everything else goes to stderr")

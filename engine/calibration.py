@@ -3,8 +3,8 @@
     calibration = threshold_of(load_checkpoint(path).card)
     calibration.same_person(scores)
 
-`eval.py --calibrate` writes them, one for each dataset and view (with or without the mirrored picture). A threshold is
-of the checkpoint's weights, so training that goes on from there starts without one.
+`eval.py --calibrate` writes them, one for each dataset, view (with or without the mirrored picture) and protocol. A
+threshold is of the checkpoint's weights, so training that goes on from there starts without one.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ from retrieval.verification.result import sentence
 from retrieval.verification.verify import Verification, verify
 
 KEY = "calibration"
-"""Of the card: a list, an entry for each dataset and view."""
-_NEEDED = {"dataset", "fingerprint", "flip", "scorer", "far", "threshold", "interval", "held_out", "resolution"}
+"""Of the card: a list, an entry for each dataset, view and protocol."""
+_KEY = ("dataset", "flip", "protocol")
+_NEEDED = {*_KEY, "fingerprint", "scorer", "far", "threshold", "interval", "held_out", "resolution"}
 
 
 @dataclass(frozen=True)
@@ -71,13 +72,14 @@ class Calibration:
         """The threshold, where it comes from and how good it is."""
         return f"calibrated on {self.where()}: {sentence(self.facts)}"
 
-    def is_of(self, dataset: str, flip: bool) -> bool:
-        """Whether it was made on this dataset in this view."""
-        return bool(self.facts["dataset"] == dataset and self.facts["flip"] == flip)
+    def is_of(self, dataset: str, flip: bool, protocol: str) -> bool:
+        """Whether it was made on this dataset in this view under this protocol."""
+        return tuple(self.facts[name] for name in _KEY) == (dataset, flip, protocol)
 
     def where(self) -> str:
-        """The dataset and the view."""
-        return f"{self.facts['dataset']} {'with' if self.facts['flip'] else 'without'} mirrored pictures"
+        """The dataset, the view and the protocol."""
+        view = f"{'with' if self.facts['flip'] else 'without'} mirrored pictures"
+        return f"{self.facts['dataset']} {view} under protocol {self.facts['protocol']}"
 
 
 def calibrations(card: Mapping[str, Any]) -> list[Calibration]:
@@ -85,11 +87,13 @@ def calibrations(card: Mapping[str, Any]) -> list[Calibration]:
     return [Calibration(facts) for facts in _entries(card) if set(facts) >= _NEEDED]
 
 
-def threshold_of(card: Mapping[str, Any], dataset: str | None = None, flip: bool | None = None) -> Calibration:
+def threshold_of(
+    card: Mapping[str, Any], dataset: str | None = None, flip: bool | None = None, protocol: str | None = None
+) -> Calibration:
     """The one entry of a card that is meant.
 
     Args:
-        dataset, flip: where there are several.
+        dataset, flip, protocol: where there are several.
 
     Raises:
         UserError: there is none like that, or more than one.
@@ -97,13 +101,13 @@ def threshold_of(card: Mapping[str, Any], dataset: str | None = None, flip: bool
     fitting = [
         entry
         for entry in calibrations(card)
-        if dataset in (None, entry.facts["dataset"]) and flip in (None, entry.facts["flip"])
+        if all(asked in (None, entry.facts[name]) for name, asked in zip(_KEY, (dataset, flip, protocol), strict=True))
     ]
     if len(fitting) == 1:
         return fitting[0]
     there = ", ".join(entry.where() for entry in calibrations(card))
     if fitting:
-        raise UserError(f"the checkpoint has several thresholds ({there}); say which dataset and flip")
+        raise UserError(f"the checkpoint has several thresholds ({there}); say which dataset, flip and protocol")
     if there:
         raise UserError(
             f"the checkpoint has no threshold for that, only for {there}; make one with eval.py --calibrate"
@@ -154,7 +158,8 @@ def write(path: Path, entry: Calibration, identity: str) -> None:
 
 
 def write_entry(path: Path, entry: Calibration, identity: str) -> None:
-    """Put an entry on the card, in the place of an earlier one of its dataset and view; nothing else changes.
+    """Put an entry on the card, in the place of an earlier one of its dataset, view and protocol; nothing else
+    changes.
 
     The file keeps its time, by which `train.sh` tells which checkpoint of a run is the last, and its other names
     (`best.pt` is also its epoch's file).
@@ -171,8 +176,7 @@ def write_entry(path: Path, entry: Calibration, identity: str) -> None:
     changed = UserError(f"{path} was written by somebody else meanwhile, so nothing was; give the same command again")
     if identity_of(checkpoint) != identity:
         raise changed
-    key = ("dataset", "flip")
-    others = [facts for facts in _entries(checkpoint.card) if any(facts.get(of) != entry.facts[of] for of in key)]
+    others = [facts for facts in _entries(checkpoint.card) if any(facts.get(of) != entry.facts[of] for of in _KEY)]
     card = {**checkpoint.card, KEY: [*others, dict(entry.facts)]}
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.calibrated")
     try:

@@ -50,7 +50,7 @@ class Request:
         expand, index: names in `EXPANSIONS`, or "none", and in `INDEXES`.
         protocols: names; the dataset's own by default.
         cameras: judge by pairs of cameras as well.
-        calibrate: write the threshold for this false accept rate on the checkpoint's card.
+        calibrate: write the threshold for this false accept rate, under the first protocol, on the checkpoint's card.
         mat: write MATLAB files beside the features.
     """
 
@@ -77,7 +77,7 @@ class Judgement:
     Attributes:
         answer: the scores, by protocol.
         folder: of the features.
-        calibration: the card's for this dataset and view, perhaps of just now.
+        calibration: the card's for this dataset, view and protocol, perhaps of just now.
         verification: what it was made of, if it was just now.
     """
 
@@ -118,7 +118,7 @@ def judge(request: Request, device: torch.device) -> Judgement:
         if request.calibrate is not None:  # before hours of extraction
             require_writable(path)
             query_labels, gallery_labels = columns_of(dataset.query), columns_of(dataset.gallery)
-            Population.of(query_labels, gallery_labels, protocol_of(dataset.protocol)).require(request.calibrate)
+            Population.of(query_labels, gallery_labels, protocol_of(question.protocols[0])).require(request.calibrate)
         identity = identity_of(checkpoint)
     place(embedder, device)
     how = Extraction.of(config, embedder, device)
@@ -139,15 +139,16 @@ def judge(request: Request, device: torch.device) -> Judgement:
         for name, opened in (("query", query), ("gallery", gallery)):
             write_mat(folder / f"{name}.mat", opened.features, opened.paths)
             logger.info("wrote %s", folder / f"{name}.mat")
-    with told_once():
-        answer = study(query.features, gallery.features, question, device=device, team=team())
+    # Each process looks at a share of the gallery, and what is wrong in it only that one can tell.
+    answer = study(query.features, gallery.features, question, device=device, team=team())
     logger.info("ranked %d queries in %.1f s (%s)", len(dataset.query), answer.seconds, answer.backend)
     if request.calibrate is None:
-        known = (entry for entry in calibrations(card) if entry.is_of(dataset.name, how.flip))
+        judged = next(iter(answer.scores))
+        known = (entry for entry in calibrations(card) if entry.is_of(dataset.name, how.flip, judged))
         return Judgement(answer, card, dataset, folder, how.flip, next(known, None))
-    rule = protocol_of(dataset.protocol)
+    rule = protocol_of(question.protocols[0])
+    found = calibrate(scorer_of(embedder.scorer), query.features, gallery.features, rule, request.calibrate, device)
     with told_once():
-        found = calibrate(scorer_of(embedder.scorer), query.features, gallery.features, rule, request.calibrate, device)
         entry = Calibration.of(found, dataset, how.flip)
         write(path, entry, identity)
     logger.info("wrote the threshold to %s", path)
@@ -180,6 +181,11 @@ def _question(request: Request, config: Config, dataset: Dataset, scorer: str) -
         raise UserError(
             "a threshold for two pictures cannot be found on re-ranked or expanded features, which depend on the whole "
             "gallery: --calibrate needs --no-rerank and --expand none"
+        )
+    if request.index is not None and not how.rerank and how.expand == "none":
+        raise UserError(
+            "--index says what finds the neighbours for re-ranking and expansion, and neither is on: give --rerank or "
+            "--expand too, or leave --index out"
         )
     question = Question(
         protocols=request.protocols or [dataset.protocol],

@@ -134,7 +134,10 @@ def _inside_srun() -> bool:
 
 @contextmanager
 def told_once() -> Iterator[None]:
-    """Around what goes wrong on all processes of a machine alike, if at all: only its first speaks."""
+    """Around what goes wrong on all processes of a machine alike, if at all: only its first speaks.
+
+    Not around what each process does with a share of its own: an error there would be told by nobody.
+    """
     try:
         yield
     except UserError:

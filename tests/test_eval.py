@@ -7,15 +7,18 @@ import os
 import shutil
 from pathlib import Path
 
+import ignite.distributed as idist
 import numpy as np
 import pytest
 import torch
 
+import engine.judging as judging
+from common.errors import UserError
 from retrieval.files.feature_file import read_features
 from retrieval.protocols import protocol
 from retrieval.scorers import Cosine
 from retrieval.verification.verify import verify
-from tests.doors import Doors, shell
+from tests.doors import ROOT, Doors, shell
 
 
 @pytest.fixture
@@ -129,7 +132,7 @@ def test_everything_that_may_be_asked(checkpoint: Path, doors: Doors) -> None:
     asked = ("--protocol", "no-camera", "market", "--cameras", "--rerank", "--expand", "aqe", "--index", "flat")
     outcome = doors.evaluate("cpu", checkpoint, *asked)
     assert outcome.status == 0
-    first = outcome.out.index("protocol no-camera, cosine scores, with re-ranking, aqe;")
+    first = outcome.out.index("protocol no-camera, cosine scores, expansion aqe, with re-ranking;")
     assert first < outcome.out.index("by camera")
     assert outcome.out.count("by camera") == 2
     assert "product, plain kernels" in outcome.out
@@ -250,7 +253,7 @@ def test_calibration_from_end_to_end(checkpoint: Path, doors: Doors, tmp_path: P
     later = doors.evaluate("cpu", checkpoint)
     assert later.out.count("using the features in") == 2
     (line,) = [line for line in later.out.splitlines() if "calibrated" in line]
-    assert line == f"calibrated on street without mirrored pictures: {last}"
+    assert line == f"calibrated on street without mirrored pictures under protocol market: {last}"
     told = json.loads(doors.evaluate("cpu", checkpoint, "--json").out)
     assert told["calibration"] == entry
     assert "roc" not in told
@@ -260,6 +263,32 @@ def test_calibration_from_end_to_end(checkpoint: Path, doors: Doors, tmp_path: P
     entries = torch.load(checkpoint, weights_only=True)["card"]["calibration"]
     assert [entry["flip"] for entry in entries] == [False, True]
     assert entries[0] == entry
+
+
+def test_calibration_under_the_protocol_that_is_asked_for(checkpoint: Path, doors: Doors, tmp_path: Path) -> None:
+    asked = ("--protocol", "no-camera", "market")
+    first = doors.evaluate("cpu", checkpoint, *asked, "--calibrate", "--far", "0.1")
+    assert first.status == 0, first.said
+    assert "verification: protocol no-camera, cosine scores" in first.out
+    (entry,) = torch.load(checkpoint, weights_only=True)["card"]["calibration"]
+    query, gallery = (
+        read_features(tmp_path / "features/tiny/epoch_0001/street" / name) for name in ("query", "gallery")
+    )
+    found = verify(Cosine(), query.features, gallery.features, protocol("no-camera"), far=0.1)
+    assert found.as_dict().items() <= entry.items()
+
+    # Only where that protocol judges is it mentioned, and the dataset's own has an entry beside it.
+    assert "calibrated" not in doors.evaluate("cpu", checkpoint).out
+    assert "pictures under protocol no-camera: same" in doors.evaluate("cpu", checkpoint, *asked).out
+    assert doors.evaluate("cpu", checkpoint, "--calibrate", "--far", "0.1").status == 0
+    entries = torch.load(checkpoint, weights_only=True)["card"]["calibration"]
+    assert [one["protocol"] for one in entries] == ["no-camera", "market"]
+    assert entries[0] == entry
+    assert "pictures under protocol market: same" in doors.evaluate("cpu", checkpoint).out
+    other = ("--protocol", "cloth-changing", "--features", tmp_path / "others")
+    refused = doors.evaluate("cpu", checkpoint, *other, "--calibrate", "--far", "0.1")
+    assert "0 people have a picture to be found under the protocol 'cloth-changing'" in refused.err
+    assert "extracting" not in refused.out
 
 
 def test_training_goes_on_from_a_calibrated_checkpoint(checkpoint: Path, tiny: Path, doors: Doors) -> None:
@@ -311,6 +340,64 @@ def test_a_dataset_that_was_another_when_calibrated(
     next((copy / "query").iterdir()).unlink()
     assert "pass and" in doors.evaluate("cpu", checkpoint).out
     assert "the dataset was another then" in doors.evaluate("cpu", checkpoint, "--root", copy).out
+
+
+def test_an_index_for_nothing(checkpoint: Path, doors: Doors) -> None:
+    for more in ((), ("--no-rerank", "--expand", "none")):
+        outcome = doors.evaluate("cpu", checkpoint, "--index", "exact", *more)
+        assert outcome.status == 1
+        assert outcome.err.startswith("error: --index says what finds the neighbours")
+        assert outcome.err.count("\n") == 1
+        assert "extracting" not in outcome.out
+    for used in (("--rerank",), ("--expand", "aqe")):
+        assert doors.evaluate("cpu", checkpoint, "--index", "exact", *used).status == 0
+
+
+@pytest.mark.parametrize("step", ["study", "calibrate"])
+def test_who_alone_fails_speaks(step: str, checkpoint: Path, doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only this process has looked at this share of the gallery."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise UserError("row 17 is broken")
+
+    monkeypatch.setattr(judging, step, fail)
+    monkeypatch.setattr(idist, "get_local_rank", lambda: 1)
+    outcome = doors.evaluate("cpu", checkpoint, "--calibrate", "--far", "0.1")
+    assert (outcome.status, outcome.err) == (1, "error: row 17 is broken\n")
+
+
+SMALL_BLOCKS = """
+import eval as door
+from engine.launch import run_door
+from retrieval.streaming.stream import Backend
+
+door.__file__ = __file__
+Backend.choose = classmethod(lambda cls, *_: cls("torch", "plain", 1, 4, 4))
+if __name__ == "__main__":
+    run_door(door.main)
+"""
+"""`eval.py` with four gallery rows in a block, so that the second process has a share of a small gallery."""
+
+
+@pytest.mark.dist
+@pytest.mark.slow
+@pytest.mark.parametrize("row", [1, 5])
+def test_a_broken_row_in_the_share_of_one_process(row: int, tiny_resnet: Path, tmp_path: Path) -> None:
+    assert shell("bash", "train.sh", "cpu", tiny_resnet, "train.epochs=1").status == 0
+    checkpoint = tmp_path / "checkpoints" / "tiny" / "epoch_0001.pt"
+    assert shell("python3", "eval.py", "cpu", checkpoint).status == 0
+    file = tmp_path / "features" / "tiny" / "epoch_0001" / "street" / "gallery" / "features.npy"
+    vectors = np.load(file)
+    vectors[row, 3] = np.nan
+    np.save(file, vectors)
+    script = tmp_path / "small_blocks.py"
+    script.write_text(SMALL_BLOCKS)
+    outcome = shell("python3", script, "cpu,cpu", checkpoint, PYTHONPATH=str(ROOT))
+    assert outcome.status == 1
+    assert "using the features in" in outcome.out
+    speaker = "[process 1] " if row // 4 == 1 else ""
+    assert f"{speaker}error: gallery features: row {row} holds NaN or inf" in outcome.err
+    assert "Traceback" not in outcome.said
 
 
 @pytest.mark.dist

@@ -9,6 +9,7 @@ take both parts in turn, each with a threshold of its own, and the rate is of al
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,7 +110,15 @@ class Side:
 
 def enough(sides: tuple[Side, Side], far: float) -> bool:
     """Whether there are unknown queries enough to tell a rate as low as this."""
-    return min(len(side.unknown) for side in sides) >= ENOUGH / far
+    return _fewest(sides) >= ENOUGH / far
+
+
+def shortage(sides: tuple[Side, Side], far: float) -> str:
+    """What to say where there are not."""
+    return (
+        f"not told, since a false accept rate of {100 * far:g} % needs {math.ceil(ENOUGH / far):,} queries of people "
+        f"taken as unknown, and there are {_fewest(sides):,}"
+    )
 
 
 def rank1(sides: tuple[Side, Side], far: float, drawn: Doubles) -> Doubles:
@@ -122,3 +131,8 @@ def rank1(sides: tuple[Side, Side], far: float, drawn: Doubles) -> Doubles:
     asked = sum(drawn[:, side.known].sum(axis=1) for side in sides)
     rates: Doubles = hits / asked
     return rates
+
+
+def _fewest(sides: tuple[Side, Side]) -> int:
+    """Unknown queries of the half that has less of them."""
+    return min(len(side.unknown) for side in sides)

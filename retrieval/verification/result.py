@@ -90,6 +90,8 @@ class Verification:
         protocol, scorer: how it was measured.
         far: the false accept rate that was asked for.
         threshold: same person from here on; infinite where more impostor pairs than that beat every genuine one.
+        points: for round false accept rates and the one that was asked for, falling.
+        open_set_problem: why `open_set` is empty, if it is.
         resolution: thresholds are chosen in steps of this.
         people, genuine, impostor: how many people were asked for, and their pairs.
         draws, seed: of the intervals, and of the halves.
@@ -103,6 +105,7 @@ class Verification:
     eer: Estimate
     points: tuple[Point, ...]
     open_set: tuple[OpenSet, ...]
+    open_set_problem: str | None
     roc: Roc
     resolution: float
     people: int
@@ -123,6 +126,7 @@ class Verification:
             "eer": self.eer.as_dict(),
             "points": [point.as_dict() for point in self.points],
             "open_set": [point.as_dict() for point in self.open_set],
+            "open_set_problem": self.open_set_problem,
             "resolution": self.resolution,
             "people": self.people,
             "genuine_pairs": self.genuine,
@@ -153,13 +157,16 @@ class Verification:
             lines.append(f"open set, half of the people unknown ({known:,} known and {unknown:,} unknown queries)")
             lines.append(f"{'FAR':>10}  {'rank-1':>8}")
             lines += [f"{100 * point.far:>10g}  {_cells(point.rank1)}" for point in self.open_set]
+        if self.open_set_problem is not None:
+            lines.append(f"open set: {self.open_set_problem}")
         return "\n".join([*(line.rstrip() for line in lines), sentence(self.as_dict())])
 
 
 def sentence(found: Mapping[str, Any]) -> str:
     """The recommendation in words, from `Verification.as_dict()`."""
     if found["threshold"] is None:
-        return f"no threshold: more than {percent(found['far'])} % of different people are closer than any genuine pair"
+        far = percent(found["far"])
+        return f"no threshold: more than {far} % of pairs of different people are closer than any same-person pair"
     digits = digits_of(found["resolution"])
     threshold, low, high = (
         "none" if score is None else f"{score:.{digits}f}" for score in (found["threshold"], *found["interval"])
@@ -167,7 +174,7 @@ def sentence(found: Mapping[str, Any]) -> str:
     far, tpr = (percent(found["held_out"][name]["value"]) for name in ("far", "tpr"))
     return (
         f"same person when {found['scorer']} ≥ {threshold} (95 % interval {low} to {high}): on people not used to "
-        f"choose it, {far} % of different people pass and {tpr} % of same-person pairs do"
+        f"choose it, {far} % of pairs of different people pass and {tpr} % of same-person pairs do"
     )
 
 

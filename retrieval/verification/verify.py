@@ -37,7 +37,7 @@ from retrieval.streaming.stream import ALONE, Backend, Team, check_shapes
 from retrieval.verification.estimates import Estimate
 from retrieval.verification.grid import Grid, exact_scores, grid_of
 from retrieval.verification.impostors import Impostors, impostors
-from retrieval.verification.open_set import OpenSet, Side, enough, rank1
+from retrieval.verification.open_set import OpenSet, Side, enough, rank1, shortage
 from retrieval.verification.population import Population
 from retrieval.verification.result import HeldOut, Point, Roc, Trial, Verification
 from retrieval.verification.roc import Tally, equal_error_rate, lowest
@@ -99,7 +99,7 @@ class _Measurement:
         by_bin = np.zeros((len(people), grid.count + 1), dtype=np.int64)
         np.add.at(by_bin, (population.person[population.pairs.owners[population.genuine]], grid.bins(genuine)), 1)
         self.genuine, self.impostor = Tally.of(by_bin), Tally.of(found.counts.sum(axis=1))
-        self.fars = tuple(rate for rate in FARS if population.enough(rate))
+        self.fars = tuple(sorted({far, *filter(population.enough, FARS)}, reverse=True))
         self.sides = (Side.of(population, genuine, found, 0), Side.of(population, genuine, found, 1))
         self.open_fars = tuple(rate for rate in OPEN_FARS if enough(self.sides, rate))
         within = Tally.of(found.counts[people, population.half])
@@ -115,7 +115,7 @@ class _Measurement:
         far, tpr = self.impostor.rates(drawn), self.genuine.rates(drawn)
         reached = np.hstack([tpr, np.zeros((len(drawn), 1))])
         rates = {"eer": equal_error_rate(far, tpr)}
-        for rate in (self.far, *self.fars):
+        for rate in self.fars:
             place = lowest(far, rate)
             rates[f"threshold at {rate}"] = self.thresholds[place]
             rates[f"tpr at {rate}"] = reached[np.arange(len(drawn)), place]
@@ -165,6 +165,7 @@ class _Measurement:
                 )
                 for rate in self.open_fars
             ),
+            open_set_problem=None if self.open_fars else shortage(self.sides, max(OPEN_FARS)),
             roc=Roc(self.thresholds[:-1], self.impostor.rates(everybody)[0], self.genuine.rates(everybody)[0]),
             resolution=float(self.thresholds[1] - self.thresholds[0]),
             people=len(population.pids),

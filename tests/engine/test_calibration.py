@@ -40,8 +40,8 @@ FACTS = {
 }
 
 
-def entry(threshold: float = 0.5, dataset: str = "market", flip: bool = False) -> Calibration:
-    return Calibration({"dataset": dataset, "flip": flip, "threshold": threshold, **FACTS})
+def entry(threshold: float = 0.5, dataset: str = "market", flip: bool = False, protocol: str = "market") -> Calibration:
+    return Calibration({"dataset": dataset, "flip": flip, "protocol": protocol, "threshold": threshold, **FACTS})
 
 
 def card_of(*entries: Calibration) -> dict[str, Any]:
@@ -86,20 +86,24 @@ def test_a_threshold_decides() -> None:
     assert calibration.same_person([0.4999, 0.5, 0.7]).tolist() == [False, True, True]
     assert bool(calibration.same_person(0.6))
     assert calibration.sentence() == (
-        "calibrated on market without mirrored pictures: same person when cosine ≥ 0.5000 (95 % interval 0.4000 to"
-        " 0.6000): on people not used to choose it, 1.1 % of different people pass and 90.0 % of same-person pairs do"
+        "calibrated on market without mirrored pictures under protocol market: same person when cosine ≥ 0.5000 (95 %"
+        " interval 0.4000 to 0.6000): on people not used to choose it, 1.1 % of pairs of different people pass and 90.0"
+        " % of same-person pairs do"
     )
 
 
 def test_which_threshold_is_meant() -> None:
-    several = card_of(entry(0.1), entry(0.2, flip=True), entry(0.3, "msmt"))
+    several = card_of(entry(0.1), entry(0.2, flip=True), entry(0.3, "msmt"), entry(0.4, "duke", protocol="no-camera"))
     assert threshold_of(several, "msmt").threshold == 0.3
     assert threshold_of(several, flip=True).threshold == 0.2
     assert threshold_of(several, "market", flip=False).threshold == 0.1
+    assert threshold_of(several, protocol="no-camera").threshold == 0.4
+    assert threshold_of(several, "market", False, "market").threshold == 0.1
     for card, arguments, sentence in (
-        (several, {}, "several thresholds (market without mirrored pictures, market with mirrored pictures, msmt"),
-        (several, {"dataset": "market"}, "say which dataset and flip"),
-        (several, {"dataset": "duke"}, "no threshold for that, only for market without"),
+        (several, {}, "several thresholds (market without mirrored pictures under protocol market, market with mirr"),
+        (several, {"dataset": "market"}, "say which dataset, flip and protocol"),
+        (several, {"dataset": "prid"}, "no threshold for that, only for market without"),
+        (several, {"dataset": "market", "protocol": "no-camera"}, "no threshold for that, only for market without"),
         ({}, {}, "the checkpoint has no threshold; make one with eval.py"),
     ):
         with pytest.raises(UserError) as refusal:
@@ -125,14 +129,16 @@ def test_an_entry_of_what_was_found(tmp_path: Path) -> None:
         "flip": True,
         **found.as_dict(),
     }
-    assert calibration.is_of(dataset.name, flip=True)
-    assert not calibration.is_of(dataset.name, flip=False)
+    assert calibration.is_of(dataset.name, True, "no-camera")
+    assert not calibration.is_of(dataset.name, False, "no-camera")
+    assert not calibration.is_of(dataset.name, True, "market")
+    assert not calibration.is_of("another", True, "no-camera")
     assert calibrations({KEY: [dict(calibration.facts)]}) == [calibration]
     assert calibration.same_person([0.0, 1.0]).tolist() == [False, True]
 
 
 def test_no_threshold_is_no_entry(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="more than 20.0 % of different people .*; nothing was written"):
+    with pytest.raises(UserError, match="more than 20.0 % of pairs of different people .*; nothing was written"):
         Calibration.of(found_with(1 - np.eye(8)), dataset_of(tmp_path), flip=True)
 
 
@@ -181,14 +187,16 @@ def content(path: Path) -> dict[str, Any]:
 
 def test_writing_changes_nothing_else(path: Path) -> None:
     before, identity = content(path), identity_of(load_checkpoint(path))
-    for one in (entry(0.1), entry(0.2, "msmt"), entry(0.3, flip=True), entry(0.4)):
+    several = (entry(0.1), entry(0.2, "msmt"), entry(0.3, flip=True), entry(0.5, protocol="no-camera"), entry(0.4))
+    for one in several:
         write_entry(path, one, identity)
     assert content(path) == before
     card = load_checkpoint(path).card
     assert {one.where(): one.threshold for one in calibrations(card)} == {
-        "market without mirrored pictures": 0.4,
-        "market with mirrored pictures": 0.3,
-        "msmt without mirrored pictures": 0.2,
+        "market without mirrored pictures under protocol market": 0.4,
+        "market without mirrored pictures under protocol no-camera": 0.5,
+        "market with mirrored pictures under protocol market": 0.3,
+        "msmt without mirrored pictures under protocol market": 0.2,
     }
     assert identity_of(load_checkpoint(path)) == identity
     status = path.stat()
@@ -199,7 +207,8 @@ def test_writing_changes_nothing_else(path: Path) -> None:
 
 def test_an_entry_of_another_version_is_replaced_and_others_stay(path: Path) -> None:
     parts = load_checkpoint(path)
-    strange = [{"dataset": "market", "flip": False, "old": 1}, {"dataset": "duke", "flip": False, "old": 2}]
+    place = {"flip": False, "protocol": "market"}
+    strange = [{"dataset": "market", **place, "old": 1}, {"dataset": "duke", **place, "old": 2}]
     save_checkpoint(replace(parts, card={**parts.card, KEY: strange}), path)
     write_entry(path, entry(), identity_of(parts))
     assert load_checkpoint(path).card[KEY] == [strange[1], dict(entry().facts)]

@@ -419,7 +419,7 @@ def test_strangers_closer_than_anybody() -> None:
     assert found.points[0].tpr.value == 0
     assert found.eer.value == 1
     assert found.roc.far[-1] == 1
-    assert "no threshold: more than 20.0 % of different people are closer" in found.table()
+    assert "no threshold: more than 20.0 % of pairs of different people are closer" in found.table()
     json.dumps(found.as_dict(), allow_nan=False)
 
 
@@ -470,11 +470,23 @@ def test_rates_are_told_only_where_there_are_pairs_enough(
     case: tuple[Features, Features], reference: dict[str, Any]
 ) -> None:
     assert 1e4 < reference["impostor_pairs"] < 1e5
-    assert [point["far"] for point in reference["points"]] == [1e-1, 1e-2, 1e-3]
-    assert reference["open_set"] == []  # 45 unknown queries
+    assert [point["far"] for point in reference["points"]] == [1e-1, 0.05, 1e-2, 1e-3]
+    assert reference["open_set"] == []
+    people = Population.of(case[0].columns, case[1].columns, protocol("market"))
+    fewest = min((people.half[people.person[people.person >= 0]] == half).sum() for half in (0, 1))
+    assert reference["open_set_problem"] == (
+        "not told, since a false accept rate of 10 % needs 100 queries of people taken as unknown, and there are"
+        f" {fewest}"
+    )
     twice = [replace(f, **_twice(f)) for f in case]
     found = verify(scorer("cosine"), twice[0], twice[1], protocol("market"), far=0.05, draws=2)
+    assert [point.far for point in found.points] == [1e-1, 0.05, 1e-2, 1e-3, 1e-4]
+    enough = [replace(f, **_twice(f)) for f in twice]
+    found = verify(scorer("cosine"), enough[0], enough[1], protocol("market"), far=0.1, draws=2)
     assert [point.far for point in found.points] == [1e-1, 1e-2, 1e-3, 1e-4]
+    assert [opened.far for opened in found.open_set] == [0.1]
+    assert found.open_set_problem is None
+    assert found.table().count("open set") == 1
 
 
 def _twice(features: Features) -> dict[str, Any]:
@@ -506,12 +518,15 @@ def test_table_and_sentence(case: tuple[Features, Features]) -> None:
     lines = found.table().splitlines()
     assert lines[0].startswith("verification: protocol market, cosine scores; 20 people, ")
     assert f"{found.genuine:,} pairs of one person and {found.impostor:,} of two" in lines[0]
-    assert [line.split()[0] for line in lines[1:-1]] == ["FAR", "10", "1", "0.1", "EER"]
+    assert [line.split()[0] for line in lines[1:-1]] == ["FAR", "10", "5", "1", "0.1", "EER", "open"]
     end = {
         line.index("TPR") + 3 if "TPR" in line else line.index(f"{100 * p.tpr.value:.2f}") + 5
-        for line, p in zip(lines[2:5], found.points, strict=True)
+        for line, p in zip(lines[2:6], found.points, strict=True)
     }
     assert len(end) == 1  # aligned
+    asked = found.points[1]
+    assert (asked.far, asked.threshold) == (0.05, found.threshold)
+    assert lines[-2] == f"open set: {found.open_set_problem}"
     assert lines[-1] == sentence(found.as_dict())
     assert all(line == line.rstrip() for line in lines)
 
@@ -527,7 +542,7 @@ def test_the_sentence_in_full() -> None:
     }
     assert sentence(facts) == (
         "same person when cosine ≥ 0.6121 (95 % interval 0.5981 to 0.6267): on people not used to choose it, 0.98 % of"
-        " different people pass and 87.3 % of same-person pairs do"
+        " pairs of different people pass and 87.3 % of same-person pairs do"
     )
 
 
