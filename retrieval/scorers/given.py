@@ -31,10 +31,8 @@ class Precomputed(Scorer):
 
     def pairs(self, query: Features, gallery: Features, left: Ints, right: Ints, *, fast: bool) -> NDArray[np.float64]:
         if self.matrix.shape != (len(query), len(gallery)):
-            raise ValueError(
-                f"a matrix of {self.matrix.shape} scores for {len(query)} queries and {len(gallery)} items"
-            )
-        scores: NDArray[np.float64] = self.matrix[left, right].astype(np.float64)
+            raise ValueError(f"{self.matrix.shape} scores for {len(query)} queries and {len(gallery)} pictures")
+        scores: NDArray[np.float64] = self.matrix[left, right].astype(np.float32).astype(np.float64)
         return scores
 
     def tolerance(self, query: Tile, gallery: Tile) -> float:
