@@ -106,8 +106,9 @@ def _torchrun(devices: Devices, nodes: int, argv: Sequence[str]) -> int:
         torchrun.main([*where, f"--nproc-per-node={devices.processes}", *argv])
     except ChildFailedError as failure:
         codes = {rank: error.exitcode for rank, error in failure.failures.items()}
+        spoke = any(code > 0 for code in codes.values())
         for rank, code in codes.items():
-            if code < 0:
+            if code < 0 and not (spoke and code == -signal.SIGTERM):  # torchrun ends the others itself
                 name = signal.Signals(-code).name
                 out_of_memory = ", as happens when memory runs out" if name == "SIGKILL" else ""
                 print(f"error: process {rank} was ended by {name}{out_of_memory}", file=sys.stderr, flush=True)

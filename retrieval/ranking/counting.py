@@ -18,10 +18,10 @@ from torch import Tensor
 from retrieval.columns import Floats, Ints
 from retrieval.streaming import compiled
 
-ROWS, COLUMNS = 1 << 15, 1 << 16
-"""The largest tile."""
+ROWS, COLUMNS = (1 << 15) - 1, 1 << 16
+"""The largest tile for the plain kernel: row and column share 64 bits with the score, and one row is for the end."""
 _ROOM = 1 << 17
-"""Rows of the compiled kernel's list of close cases; when it is full it is dealt with and the loop goes on."""
+"""Close cases that are listed at a time, since of scores that are all equal every one is close to every threshold."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,13 @@ def compiled_count(scores: Tensor, thresholds: Thresholds, above: Ints) -> Itera
 
 
 def plain_count(scores: Tensor, thresholds: Thresholds, above: Ints) -> Iterator[Close]:
-    """The same on any device, by sorting those few scores that reach any threshold."""
+    """The same on any device, by sorting those few scores that reach any threshold.
+
+    Raises:
+        ValueError: the tile is larger than `ROWS` × `COLUMNS`.
+    """
+    if scores.shape[0] > ROWS or scores.shape[1] > COLUMNS:
+        raise ValueError(f"a tile of {tuple(scores.shape)} scores: the plain kernel takes up to {ROWS} × {COLUMNS}")
     starts, device = thresholds.starts, scores.device
     counts = np.diff(starts)
     least = np.full(len(counts), np.inf, dtype=np.float32)
@@ -92,10 +98,12 @@ def plain_count(scores: Tensor, thresholds: Thresholds, above: Ints) -> Iterator
     ends = torch.searchsorted(ordered, (owners + 1) << 48)
     above += (ends - over).cpu().numpy()
     close = (over - under).clamp_min(0)
-    if close.any():
-        threshold = torch.repeat_interleave(close)
-        within = torch.arange(len(threshold), device=device) - (close.cumsum(0) - close)[threshold]
-        key = ordered[under[threshold] + within]
+    done = close.cumsum(0)
+    total = int(done[-1]) if len(done) else 0
+    for start in range(0, total, _ROOM):
+        case = torch.arange(start, min(start + _ROOM, total), device=device)
+        threshold = torch.searchsorted(done, case, right=True)
+        key = ordered[under[threshold] + case - (done - close)[threshold]]
         yield Close((key >> 48).cpu().numpy(), (key & (COLUMNS - 1)).cpu().numpy(), threshold.cpu().numpy())
 
 

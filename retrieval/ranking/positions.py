@@ -99,12 +99,14 @@ class _Own:
 
     Attributes:
         rows, lines: the gallery row and the place of the query among these queries.
-        scores, margin: as known beforehand, and how far from the exact ones they may be.
+        wanted: which of them give thresholds.
+        scores, margin: as known beforehand, and how far from the exact ones they may be; NaN and 0 where not wanted.
         thresholds: the last ones, by the tolerance they were made for, which is often the same for all tiles.
     """
 
     rows: Ints
     lines: Ints
+    wanted: Mask
     scores: Floats
     margin: Doubles
     thresholds: dict[float, Thresholds] = field(default_factory=dict)
@@ -132,7 +134,7 @@ class _Counting:
         self.protocols = {protocol.name: protocol for protocol in protocols}
         self.backend, self.scope = backend, scope
         self._mistrusted = False
-        wanted = np.zeros(len(pairs), dtype=bool)
+        self._wanted = wanted = np.zeros(len(pairs), dtype=bool)
         for protocol in protocols:
             wanted |= pairs.positives(protocol)
         scores, self._margin = known_scores(scorer, query, gallery, pairs, wanted, device, backend)
@@ -160,13 +162,11 @@ class _Counting:
         self._look_at_some()
 
     def _look_at_some(self) -> None:
-        """Compare some of the positives' scores with the exact ones."""
-        some = self._targets[:: len(self._targets) // _SAMPLE + 1]
+        """Compare some of the positives' scores with the exact ones, and all that are infinite or NaN."""
+        odd = self._targets[~np.isfinite(self._scores[self._targets])]
+        some = np.union1d(self._targets[:: len(self._targets) // _SAMPLE + 1], odd)
         self._exact[some] = self._pairs(self.pairs.owners[some], self.pairs.rows[some])
-        with np.errstate(invalid="ignore"):  # infinite scores
-            difference = np.abs(self._scores[some] - self._exact[some])
-        if (difference > self.scope * self._margin[some] / 2 + 2.0**-23 * np.abs(self._scores[some])).any():
-            self._mistrusted = True
+        self._compare(self._scores[some], self._exact[some], self.scope * self._margin[some] / 2, rounded=True)
 
     def visit(self, query: Tile, gallery: Tile, scores: Tensor) -> None:
         assert isinstance(query.rows, slice)
@@ -202,12 +202,24 @@ class _Counting:
     def _leave_out_own(self, own: _Own, items: slice, scores: Tensor, tolerance: float) -> None:
         """Take the query's own person out of the tile, having looked whether its scores are what they were before."""
         here = slice(*np.searchsorted(own.rows, [items.start, items.stop]))
-        lines, columns, before = own.lines[here], own.rows[here] - items.start, own.scores[here]
-        with np.errstate(invalid="ignore"):  # infinite scores, and NaN where there is no threshold
-            difference = np.abs(_take(scores, lines, columns) - before)
-        if (difference > (tolerance + self.scope * own.margin[here]) / 2 + 2.0**-23 * np.abs(before)).any():
-            self._mistrusted = True
+        lines, columns, wanted = own.lines[here], own.rows[here] - items.start, own.wanted[here]
+        seen, margin = _take(scores, lines[wanted], columns[wanted]), own.margin[here][wanted]
+        self._compare(seen, own.scores[here][wanted], (tolerance + self.scope * margin) / 2, rounded=True)
         _leave_out(scores, lines, columns)
+
+    def _compare(self, seen: Floats, expected: Floats | Doubles, bound: Doubles, *, rounded: bool) -> None:
+        """Notice scores that are further from what they should be than half the tolerance.
+
+        An infinite score is right where it should be infinite; elsewhere, as NaN anywhere, it is an overflow.
+
+        Args:
+            rounded: whether one of the two was rounded to float32 by us.
+        """
+        with np.errstate(invalid="ignore", over="ignore"):
+            difference = np.abs(seen - expected)
+            within = difference <= (bound + 2.0**-23 * np.abs(expected) if rounded else bound)
+        if not ((np.isfinite(difference) & within) | (seen == expected)).all():
+            self._mistrusted = True
 
     def _own_of(self, queries: slice) -> _Own:
         """A block of queries' own people, once for all tiles of the block."""
@@ -215,7 +227,8 @@ class _Counting:
             pairs = np.arange(self.pairs.starts[queries.start], self.pairs.starts[queries.stop])
             pairs = pairs[np.argsort(self.pairs.rows[pairs], kind="stable")]
             lines = self.pairs.owners[pairs] - queries.start
-            self._own[queries.start] = _Own(self.pairs.rows[pairs], lines, self._scores[pairs], self._margin[pairs])
+            known = self._wanted[pairs], self._scores[pairs], self._margin[pairs]
+            self._own[queries.start] = _Own(self.pairs.rows[pairs], lines, *known)
         return self._own[queries.start]
 
     def _thresholds(self, own: _Own, queries: slice, span: slice, tolerance: float) -> Thresholds:
@@ -224,9 +237,11 @@ class _Counting:
             starts = self._starts[queries.start : queries.stop + 1] - span.start
             middle = self._scores[targets]
             margin = self._margin[targets] * self.scope + tolerance
-            with np.errstate(invalid="ignore", over="ignore"):  # infinite scores
-                # Scores and margins are rounded to float32 here; without a margin they are exact, and stay so.
-                wide: Floats = np.where(margin > 0, margin + 2.0**-22 * np.abs(middle), 0).astype(np.float32)
+            with np.errstate(over="ignore"):
+                # Scores and margins are rounded to float32 here; without a margin they are exact, and stay so, as
+                # infinite ones do.
+                rounded = (margin > 0) & np.isfinite(middle)
+                wide: Floats = np.where(rounded, margin + 2.0**-22 * np.abs(middle), 0).astype(np.float32)
                 low, high = middle - wide, middle + wide
             own.thresholds.clear()
             own.thresholds[tolerance] = Thresholds(starts, low, high)
@@ -255,13 +270,14 @@ class _Counting:
         targets = self._targets[case["threshold"]]
         unknown = np.unique(targets[np.isnan(self._exact[targets])])
         self._exact[unknown] = self._pairs(self.pairs.owners[unknown], self.pairs.rows[unknown])
-        exact, own = self._pairs(case["query"], case["item"]), self._exact[targets]
-        with np.errstate(invalid="ignore"):
-            difference = np.abs(case["seen"] - exact)
-        if (difference > case["tolerance"] / 2).any():
-            self._mistrusted = True
+        # A score may be close to many thresholds, of all groups.
+        distinct, place = np.unique(case["query"] * len(self.gallery) + case["item"], return_inverse=True)
+        exact = self._pairs(distinct // len(self.gallery), distinct % len(self.gallery))[place]
+        own = self._exact[targets]
+        self._compare(case["seen"], exact, case["tolerance"] / 2, rounded=False)
         before = (exact > own) | ((exact == own) & (case["item"] < self.pairs.rows[targets]))
-        np.add.at(self._decided, (case["group"][before], case["threshold"][before]), 1)
+        counters = case["group"] * len(self._targets) + case["threshold"]
+        np.add.at(self._decided.reshape(-1), counters[before], 1)
 
     def _pairs(self, left: Ints, right: Ints) -> Doubles:
         with np.errstate(invalid="ignore", over="ignore"):  # NaN and inf are named when the tiles are cut

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrieval.ranking import counting
-from retrieval.ranking.counting import KERNELS, Thresholds
+from retrieval.ranking.counting import COLUMNS, KERNELS, ROWS, Thresholds
 
 Placed = tuple[list[int], set[tuple[int, int, int]]]
 
@@ -71,16 +71,40 @@ def test_equals_a_loop(kernel: str, seed: int, queries: int, columns: int, whole
     assert placed(kernel, scores, thresholds) == naive(scores, thresholds)
 
 
+@pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("room", [1, 700])
-def test_a_list_that_is_full_is_dealt_with(room: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_that_is_full_is_dealt_with(room: int, kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """All scores are close to all thresholds: many more cases than the list has room for."""
     monkeypatch.setattr(counting, "_ROOM", room)
     monkeypatch.setattr(counting, "_mine", threading.local())
     thresholds = Thresholds(np.array([0, 2, 2, 5, 6]), np.zeros(6, np.float32), np.zeros(6, np.float32))
     scores = np.zeros((4, 150), dtype=np.float32)
-    above, close = placed("compiled", scores, thresholds)
+    above, close = placed(kernel, scores, thresholds)
     assert above == [0] * 6
     assert (above, close) == naive(scores, thresholds)
+    # The compiled one always has room for one block of a query.
+    most = room if kernel == "plain" else max(room, 3 * 128)
+    for cases in KERNELS[kernel](torch.from_numpy(scores), thresholds, np.zeros(6, dtype=np.int64)):
+        assert 0 < len(cases.queries) == len(cases.columns) == len(cases.thresholds) <= most
+
+
+def test_the_largest_tiles() -> None:
+    """In their last row and last column, too."""
+    one = np.array([0.5], dtype=np.float32)
+    thresholds = Thresholds(np.array([0] * ROWS + [1]), one, one)
+    for score, expected in ((0.4, ([0], set())), (0.5, ([0], {(ROWS - 1, 0, 0)})), (0.6, ([1], set()))):
+        assert placed("plain", np.full((ROWS, 1), score, dtype=np.float32), thresholds) == expected
+    scores = np.zeros((1, COLUMNS), dtype=np.float32)
+    scores[0, -2:] = 0.6, 0.5
+    assert placed("plain", scores, Thresholds(np.array([0, 1]), one, one)) == ([1], {(0, COLUMNS - 1, 0)})
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(ROWS + 1, 1), (1, COLUMNS + 1)])
+def test_larger_tiles_are_refused(rows: int, columns: int) -> None:
+    none = np.empty(0, dtype=np.float32)
+    thresholds = Thresholds(np.zeros(rows + 1, dtype=np.int64), none, none)
+    with pytest.raises(ValueError, match=rf"\({rows}, {columns}\) scores: the plain kernel takes up to 32767 × 65536"):
+        list(KERNELS["plain"](torch.zeros(rows, columns), thresholds, np.zeros(0, dtype=np.int64)))
 
 
 @pytest.mark.parametrize("kernel", KERNELS)

@@ -398,3 +398,95 @@ def test_training_precision_does_not_reach_the_scores() -> None:
     finally:
         torch.set_float32_matmul_precision(before)
     assert set(seen) == {"ieee"}
+
+
+@pytest.mark.parametrize("kernel", ["plain", "compiled"])
+def test_a_pair_is_scored_exactly_once_for_all_its_thresholds(kernel: str) -> None:
+    """A network that gives the same for everything: every score is close to every threshold."""
+    query, gallery = (features_of(np.zeros((rows, 4)), np.arange(rows) % 5) for rows in (10, 200))
+    scored: list[tuple[int, int]] = []
+
+    class Counted(Careless):
+        def pairs(
+            self, query: Features, gallery: Features, left: Ints, right: Ints, *, fast: bool
+        ) -> NDArray[np.float64]:
+            scored.extend(zip(left.tolist(), right.tolist(), strict=True))
+            return super().pairs(query, gallery, left, right, fast=fast)
+
+    hidden = np.arange(200) % 7 == 0
+    part = Protocol("part", "", shown=lambda columns: (columns.pids != -1) & ~hidden)
+    every = [protocol("no-camera"), part]
+    found = positions(Counted(0), query, gallery, every, backend=replace(PLAIN, kernel=kernel))
+    others = [(row, item) for row, item in scored if row % 5 != item % 5]
+    assert len(others) == len(set(others)) == 10 * 160
+    expected = naive_evaluation(np.zeros((10, 200)), query.columns, gallery.columns, protocol("no-camera"))
+    assert_equal(found.judge("no-camera"), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kernel", ["plain", "compiled"])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_positives_too_far_for_float32_are_refused(sign: int, kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their exact scores are finite, so that they have an order, which infinite ones lost. No sample may miss them."""
+    monkeypatch.setattr(counting, "_SAMPLE", 1)
+    matrix = sign * np.array([[5e38, 1.0, 2.0, 3.0]])
+
+    class Far(Precomputed):
+        def scores(self, query: Tile, gallery: Tile) -> Tensor:
+            return torch.from_numpy(matrix[query.rows][:, gallery.rows]).float()
+
+        def pairs(
+            self, query: Features, gallery: Features, left: Ints, right: Ints, *, fast: bool
+        ) -> NDArray[np.float64]:
+            found: NDArray[np.float64] = matrix[left, right]
+            return found
+
+        def tolerance(self, query: Tile, gallery: Tile) -> float:
+            return 1e30
+
+    query, gallery = empty(Columns.of([1])), empty(Columns.of([1, 1, 2, 2]))
+    with pytest.raises(UserError, match="'far': its scores in float32 .* are the features very large"):
+        evaluate(Far(matrix, "far"), query, gallery, protocol("market"), backend=replace(PLAIN, kernel=kernel))
+
+
+@pytest.mark.parametrize("kernel", ["plain", "compiled"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_overflow_in_the_product_is_noticed(value: float, kernel: str) -> None:
+    """A positive whose score is finite in a small tile and not in the stream."""
+
+    class Overflowing(Cosine):
+        def prepare(self, tile: Tile) -> Tile:
+            tile = super().prepare(tile)
+            if isinstance(tile.rows, slice) and tile.role == "gallery":
+                tile.vector[3] = value
+            return tile
+
+    query, gallery = (features_of(np.eye(5)[np.arange(rows) % 5], np.arange(rows) % 5) for rows in (5, 20))
+    with pytest.raises(UserError, match="'cosine': its scores in float32 have little to do with the exact"):
+        evaluate(Overflowing(), query, gallery, protocol("no-camera"), backend=replace(PLAIN, kernel=kernel))
+
+
+@given(seed=st.integers(0, 2**32 - 1), backend=backends())
+@settings(deadline=None, max_examples=40)
+def test_infinite_scores_of_a_scorer_with_a_tolerance(seed: int, backend: Backend) -> None:
+    class Tolerant(Precomputed):
+        def tolerance(self, query: Tile, gallery: Tile) -> float:
+            return 1e-3
+
+    rng = np.random.default_rng(seed)
+    scores = rng.choice([-np.inf, 0, 1e-4, 1, np.inf], (6, 40)).astype(np.float32)
+    query, gallery = random_columns(rng, 6), random_columns(rng, 40)
+    result = evaluate(Tolerant(scores), empty(query), empty(gallery), protocol("no-camera"), backend=backend)
+    assert_equal(result, naive_evaluation(scores, query, gallery, protocol("no-camera")), rtol=1e-12)
+
+
+@pytest.mark.parametrize("kernel", ["plain", "compiled"])
+def test_a_finite_score_is_not_an_infinite_one(kernel: str) -> None:
+    class Bounded(Precomputed):
+        def scores(self, query: Tile, gallery: Tile) -> Tensor:
+            scores = super().scores(query, gallery)
+            return scores.clamp(max=1) if isinstance(gallery.rows, slice) else scores
+
+    scores = np.array([[np.inf, 0.5, 0.2]], dtype=np.float32)
+    query, gallery = empty(Columns.of([1])), empty(Columns.of([1, 2, 2]))
+    with pytest.raises(UserError, match="'precomputed': its scores in float32 have little to do with the exact"):
+        evaluate(Bounded(scores), query, gallery, protocol("market"), backend=replace(PLAIN, kernel=kernel))
