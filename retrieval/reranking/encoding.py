@@ -53,13 +53,6 @@ def encode(
     return sets, farthest
 
 
-def host_backend(device: torch.device | str, backend: Backend | None, features: Features) -> Backend:
-    """What computes on the processor, where the sets are, whatever device finds the neighbours."""
-    if backend is not None and torch.device(device).type == "cpu":
-        return backend
-    return Backend.choose(torch.device("cpu"), features, features)
-
-
 def _mutual(nearest: Ints, rows: slice) -> Ints:
     """`(n, count)` the neighbours that have the row among theirs; N in the place of the others."""
     near, own = nearest[rows], np.arange(rows.start, rows.stop)

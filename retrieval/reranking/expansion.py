@@ -69,7 +69,7 @@ def alpha_query_expansion(
         UserError: k is below 1, α below 0, query and gallery do not fit each other, or NaN.
     """
     _check(k, alpha)
-    host = _host(device, backend, query, gallery)
+    host = Backend.on_host(device, backend, query, gallery)
     found = neighbours(
         Cosine(), query, gallery, min(k, len(gallery)), device=device, backend=backend, team=team, index=index
     )
@@ -106,7 +106,7 @@ def database_augmentation(
         out = np.empty(features.vectors.shape, dtype=np.float32)
     if out.shape != features.vectors.shape or out.dtype != np.float32 or np.may_share_memory(out, features.vectors):
         raise ValueError(f"out: expected other memory of float32 and shape {features.vectors.shape}")
-    host = _host(device, backend, features, features)
+    host = Backend.on_host(device, backend, features, features)
     found, _ = own_neighbours(
         Cosine(), features, min(k + 1, len(features)), device=device, backend=backend, team=team, index=index
     )
@@ -135,13 +135,6 @@ def _check(k: int, alpha: float) -> None:
         raise UserError(f"k is {k}: expansion needs at least one neighbour; give 1 or more (5 is usual)")
     if not 0 <= alpha < np.inf:
         raise UserError(f"alpha is {alpha}: give 0 for a plain mean or more to trust near neighbours most (3 is usual)")
-
-
-def _host(device: torch.device | str, backend: Backend | None, query: Features, gallery: Features) -> Backend:
-    """What computes on the processor, where vectors are summed, whatever device finds the neighbours."""
-    if backend is not None and torch.device(device).type == "cpu":
-        return backend
-    return Backend.choose(torch.device("cpu"), query, gallery)
 
 
 def _combined(

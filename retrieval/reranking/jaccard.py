@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from retrieval.columns import Features, Floats, Ints
-from retrieval.reranking.encoding import encode, host_backend
+from retrieval.reranking.encoding import encode
 from retrieval.reranking.sets import Sets, each_part, overlaps
 from retrieval.streaming.stream import ALONE, Backend, Team
 
@@ -31,7 +31,7 @@ def jaccard(
     Raises:
         UserError: an impossible k1 or k2, or NaN.
     """
-    host = host_backend(device, backend, features)
+    host = Backend.on_host(device, backend, features, features)
     sets, _ = encode(features, k1, k2, device, backend, host, team, index)
     lists = sets.transposed(len(sets))
 

@@ -24,7 +24,7 @@ from torch import Tensor
 from common.contracts import UNKNOWN
 from common.errors import UserError
 from retrieval.columns import Columns, Features, Ints
-from retrieval.reranking.encoding import encode, host_backend
+from retrieval.reranking.encoding import encode
 from retrieval.reranking.sets import Sets, in_common, overlaps, plain_arrays, row_parts
 from retrieval.scorers import Cosine, Scorer
 from retrieval.scorers.scorer import UNIT
@@ -71,7 +71,7 @@ def rerank(
         raise UserError(f"lam is {lam}: the weight of the original distance lies between 0 and 1 (the paper's is 0.3)")
     check_shapes(query, gallery)
     everyone = _together(query, gallery)
-    host = host_backend(device, backend, everyone)
+    host = Backend.on_host(device, backend, everyone, everyone)
     sets, farthest = encode(everyone, k1, k2, device, backend, host, team, index)
     return Reranked(scorer, sets, farthest[: len(query)], lam, host)
 

@@ -1,8 +1,4 @@
-"""Loops for Numba that `retrieval.reranking.k_reciprocal` may use; each has a plain twin there with the same result.
-
-They are compiled when first called and kept on disk after that (`NUMBA_CACHE_DIR`), and they let go of Python's lock,
-so that several threads run them at once.
-"""
+"""What k-reciprocal sets have in common, for Numba; see `retrieval.streaming.compiled`."""
 
 from __future__ import annotations
 
@@ -38,7 +34,7 @@ def blend(starts, members, weights, lists, columns, listed, tile, slopes, offset
 
 @njit(nogil=True, cache=True)
 def overlap(starts, members, weights, lists, columns, listed, width, shared_starts, shared_columns, shared):
-    """The twin of the plain form in `_overlaps`; fills the last three, and gives how many columns there are."""
+    """The twin of the plain form in `sets.overlaps`; fills the last three, and gives how many columns there are."""
     sums = np.zeros(width)
     filled = 0
     for row in range(len(starts) - 1):
@@ -68,7 +64,7 @@ def overlap(starts, members, weights, lists, columns, listed, width, shared_star
 
 @njit(nogil=True, cache=True)
 def common(starts, members, weights, left, right, out):
-    """The twin of `_common`."""
+    """The twin of the plain form in `sets.in_common`."""
     for pair in range(len(left)):
         ours, theirs = starts[left[pair]], starts[right[pair]]
         our_end, their_end = starts[left[pair] + 1], starts[right[pair] + 1]

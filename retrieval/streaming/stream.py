@@ -64,6 +64,15 @@ class Backend:
         kernel = "plain" if small or compiled.kernels("streaming") is None else "compiled"
         return cls(fastest(), kernel, torch.get_num_threads(), gallery=2048)
 
+    @classmethod
+    def on_host(
+        cls, device: torch.device | str, backend: Backend | None, query: Features, gallery: Features
+    ) -> Backend:
+        """What computes on the processor, where lists and sums are, whatever device computes the scores."""
+        if backend is not None and torch.device(device).type == "cpu":
+            return backend
+        return cls.choose(torch.device("cpu"), query, gallery)
+
     @property
     def fast(self) -> bool:
         """Whether compiled code may be used."""
