@@ -236,6 +236,9 @@ class _Work:
                 block.tile = self.scorer.prepare(cut(self.gallery, rows, self.device, "gallery"))
                 if self.product is not None:
                     block.packed = self.product.pack(block.tile.vector)
+                    # Packed it is there a second time: keep only its shape.
+                    empty = block.tile.vector.new_zeros(1, 1).expand(block.tile.vector.shape)
+                    block.tile = replace(block.tile, vector=empty)
                 block.ready = True
         return block
 
