@@ -20,11 +20,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from common.errors import UserError
@@ -34,7 +32,7 @@ from retrieval.neighbours.candidates import CompiledLists, Lists, PlainLists
 from retrieval.neighbours.left_out import LeftOut
 from retrieval.scorers import Cosine, Euclidean, Scorer, VisibleParts
 from retrieval.streaming.exact import Doubles
-from retrieval.streaming.stream import ALONE, Backend, Team, scopes, stream
+from retrieval.streaming.stream import ALONE, Backend, Team, stream, until_trusted
 from retrieval.streaming.tiles import Tile, cut, full_precision
 from retrieval.streaming.workers import share_out
 
@@ -165,7 +163,7 @@ def _by_index(
     found = Neighbours(np.full((len(query), k), -1), np.full((len(query), k), -np.inf, dtype=np.float32))
     found.rows[share] = np.take_along_axis(np.where(gone, -1, rows), order, axis=1)
     found.scores[share] = np.take_along_axis(np.where(gone, -np.inf, values), order, axis=1)
-    return Neighbours(_from_all(team, found.rows).max(axis=0), _from_all(team, found.scores).max(axis=0))
+    return Neighbours(team.gathered(found.rows).max(axis=0), team.gathered(found.scores).max(axis=0))
 
 
 def _exactly(
@@ -181,7 +179,8 @@ def _exactly(
     own: bool,
 ) -> tuple[Neighbours, Floats]:
     """The lists, and the lowest scores of all rows where they are a set's own."""
-    for scope in scopes(scorer):
+
+    def attempt(scope: float) -> tuple[tuple[Neighbours, Floats], bool]:
         search = _Search(scorer, query, gallery, k, left_out, device, backend, own, scope)
         stream(
             scorer,
@@ -196,9 +195,9 @@ def _exactly(
         )
         with full_precision(device):
             lowest = search.finish(team)
-        if not team.total(np.array([search.mistrusted], dtype=np.int64))[0]:
-            return search.found, lowest
-    raise AssertionError("scopes end with an error of their own")
+        return (search.found, lowest), not search.mistrusted
+
+    return until_trusted(scorer, team, attempt)
 
 
 class _Search:
@@ -260,8 +259,8 @@ class _Search:
 
     def finish(self, team: Team) -> Floats:
         """Fill `found`, and return the lowest scores."""
-        self._tolerance = _from_all(team, self._tolerance).max(axis=0)
-        lowest: Floats = _from_all(team, self._lists.lowest()).min(axis=0)
+        self._tolerance = team.gathered(self._tolerance).max(axis=0)
+        lowest: Floats = team.gathered(self._lists.lowest()).min(axis=0)
         if self.k:
             size = min(_ROWS, max(1, _AT_ONCE // (self.k + _SPARE)))
             lists = _slices(len(self.query), size)
@@ -273,7 +272,7 @@ class _Search:
 
     def _put_in_order(self, lines: slice, team: Team) -> None:
         """Fill `found` for some queries, but for those that are contested."""
-        values, rows, full = (_from_all(team, of) for of in self._lists.best(lines))
+        values, rows, full = (team.gathered(of) for of in self._lists.best(lines))
         values, rows = (np.concatenate(of, axis=1) for of in (values, rows))
         if team.world > 1:
             best = np.argsort(-values, axis=1, kind="stable")[:, : self.k + _SPARE]
@@ -385,13 +384,3 @@ def _first_alike(features: Features) -> Ints:
 
 def _slices(total: int, size: int) -> Iterator[slice]:
     return (slice(start, min(start + size, total)) for start in range(0, total, size))
-
-
-def _from_all(team: Team, values: NDArray[Any]) -> NDArray[Any]:
-    """`(world, …)` what every process has; `total` adds up whole numbers, so floats go as their bits."""
-    if team.world == 1:
-        return values[None]
-    bits = np.dtype(f"i{values.itemsize}")
-    slots = np.zeros((team.world, *values.shape), dtype=np.int64)
-    slots[team.rank] = values.view(bits)
-    return team.total(slots).astype(bits).view(values.dtype)

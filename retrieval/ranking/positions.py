@@ -19,7 +19,7 @@ from retrieval.ranking.results import CameraTable, PerQuery
 from retrieval.ranking.thresholds import known_scores
 from retrieval.scorers import Scorer
 from retrieval.streaming.exact import Doubles
-from retrieval.streaming.stream import ALONE, Backend, Team, scopes, stream
+from retrieval.streaming.stream import ALONE, Backend, Team, stream, until_trusted
 from retrieval.streaming.tiles import Tile
 
 _PENDING = 1 << 16
@@ -85,12 +85,13 @@ def positions(
     place = torch.device(device)
     backend = backend or Backend.choose(place, query, gallery)
     pairs = Acquaintances.of(query.columns, gallery.columns)
-    for scope in scopes(scorer):
+
+    def attempt(scope: float) -> tuple[_Counting, bool]:
         counting = _Counting(scorer, query, gallery, protocols, pairs, place, backend, scope)
         stream(scorer, query, gallery, counting.visit, device=place, backend=backend, team=team)
-        if not team.total(np.array([not counting.finish()], dtype=np.int64))[0]:
-            return counting.positions(team)
-    raise AssertionError("scopes end with an error of their own")
+        return counting, counting.finish()
+
+    return until_trusted(scorer, team, attempt).positions(team)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from common.errors import UserError
@@ -23,6 +26,7 @@ from retrieval.streaming.products import Product, fastest, product
 from retrieval.streaming.tiles import Tile, cut, full_precision
 from retrieval.streaming.workers import share_out
 
+T = TypeVar("T")
 Visit = Callable[[Tile, Tile, Tensor], None]
 """What is done with `(q, g)` scores of two tiles on the device; they may be written to, and are gone afterwards.
 
@@ -62,7 +66,7 @@ class Backend:
             return cls("torch", "plain", threads=1, queries=1024, gallery=_between(1024, _BLOCK_ON_GPU // width, 16384))
         small = len(query) * len(gallery) < _SMALL
         kernel = "plain" if small or compiled.kernels("streaming") is None else "compiled"
-        return cls(fastest(), kernel, torch.get_num_threads(), gallery=2048)
+        return cls(fastest(), kernel, torch.get_num_threads())
 
     @classmethod
     def on_host(
@@ -102,6 +106,15 @@ class Team:
     rank: int = 0
     world: int = 1
     total: Callable[[Ints], Ints] = _alone
+
+    def gathered(self, values: NDArray[Any]) -> NDArray[Any]:
+        """`(world, …)` what every process has; `total` adds up whole numbers, so floats go as their bits."""
+        if self.world == 1:
+            return values[None]
+        bits = np.dtype(f"i{values.itemsize}")
+        slots = np.zeros((self.world, *values.shape), dtype=np.int64)
+        slots[self.rank] = values.view(bits)
+        return self.total(slots).astype(bits).view(values.dtype)
 
 
 ALONE = Team()
@@ -159,13 +172,20 @@ def check_shapes(query: Features, gallery: Features) -> None:
             )
 
 
-def scopes(scorer: Scorer) -> Iterator[float]:
-    """By how much to widen a scorer's tolerance in one attempt after the other, as errors come close to it.
+def until_trusted(scorer: Scorer, team: Team, attempt: Callable[[float], tuple[T, bool]]) -> T:
+    """What an attempt gives, made again with a wider tolerance as long as rounding errors come close to it.
+
+    Args:
+        attempt: from how many times the scorer's tolerance is to be widened to its result, and whether this process saw
+            no such errors.
 
     Raises:
         UserError: after the last; its scores cannot be trusted at all.
     """
-    yield from (16.0**attempt for attempt in range(8))
+    for power in range(8):
+        result, trusted = attempt(16.0**power)
+        if not team.total(np.array([not trusted], dtype=np.int64))[0]:
+            return result
     raise UserError(
         f"scorer '{scorer.name}': its scores in float32 have little to do with the exact ones; are the features very "
         "large? scale them"

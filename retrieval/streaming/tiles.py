@@ -45,7 +45,6 @@ def cut(features: Features, rows: slice | Ints, device: torch.device, role: str)
     Raises:
         UserError: a number is NaN or infinite; it names the first such row.
     """
-
     piece, squares = _finite(features.vectors, rows, role)
     parts, visibility = (
         None if array is None else torch.from_numpy(_finite(array, rows, role)[0]).to(device)

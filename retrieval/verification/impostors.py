@@ -21,7 +21,7 @@ from torch import Tensor
 from retrieval.columns import Features, Floats, Ints
 from retrieval.scorers import Scorer
 from retrieval.streaming.exact import Doubles
-from retrieval.streaming.stream import ALONE, Backend, Team, scopes, stream
+from retrieval.streaming.stream import ALONE, Backend, Team, stream, until_trusted
 from retrieval.streaming.tiles import Tile
 from retrieval.verification.grid import TOGETHER, Grid, exact_scores
 from retrieval.verification.population import HIDDEN, Population
@@ -59,12 +59,13 @@ def impostors(
     team: Team = ALONE,
 ) -> Impostors:
     """Count in one pass; every process of the team gets the same."""
-    for scope in scopes(scorer):
+
+    def attempt(scope: float) -> tuple[_Counting, bool]:
         counting = _Counting(scorer, query, gallery, population, grid, backend, scope)
         stream(scorer, query, gallery, counting.visit, device=device, backend=backend, team=team, title="comparing")
-        if not team.total(np.array([not counting.finish()], dtype=np.int64))[0]:
-            return counting.result(team)
-    raise AssertionError("scopes end with an error of their own")
+        return counting, counting.finish()
+
+    return until_trusted(scorer, team, attempt).result(team)
 
 
 class _Counting:
@@ -109,12 +110,7 @@ class _Counting:
     def result(self, team: Team) -> Impostors:
         counts = team.total(self._counts)
         counts[:, :, 0] = self.population.impostors - counts[:, :, 1:].sum(axis=2)
-        # Whole numbers can be added up, and nothing else: each process has a place of its own, and shows its bits.
-        nearest = np.zeros((team.world, *self._nearest.shape), dtype=np.int64)
-        rows = np.zeros_like(nearest)
-        nearest[team.rank], rows[team.rank] = self._nearest.view(np.int64), self._rows
-        nearest, rows = team.total(nearest), team.total(rows)
-        scores = nearest.view(np.float64)
+        scores, rows = team.gathered(self._nearest), team.gathered(self._rows)
         first = np.lexsort((rows, -scores), axis=0)[:1]
         return Impostors(
             counts, np.take_along_axis(scores, first, axis=0)[0], np.take_along_axis(rows, first, axis=0)[0]
