@@ -7,13 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from common.errors import UserError, did_you_mean, unknown_name
-from data.readers import cuhk, folders, market, msmt, street, table
+from data.readers import cuhk, folders, ltcc, market, msmt, prcc, street, table
 from data.samples import Dataset
 
 READERS: dict[str, Callable[..., Dataset]] = {
     "market": market.read,
     "cuhk": cuhk.read,
     "msmt": msmt.read,
+    "prcc": prcc.read,
+    "ltcc": ltcc.read,
     "csv": table.read,
     "folders": folders.read,
     "street": street.read,

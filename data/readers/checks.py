@@ -12,6 +12,7 @@ from data.samples import Counts, Dataset, Ints, Split, Strings
 
 MARKET = "market"
 NO_CAMERA = "no-camera"
+CLOTH_CHANGING = "cloth-changing"
 
 
 def checked(
@@ -21,11 +22,16 @@ def checked(
     gallery: Split,
     published: dict[str, Counts] | None = None,
     notes: tuple[str, ...] = (),
+    protocol: str = MARKET,
 ) -> Dataset:
     """The dataset of three splits: without unknown people, with its protocol, and fit to be evaluated.
 
     The protocol is "market" (pictures of the same person by the same camera do not count), or "no-camera" where
     no camera is known. A split may be empty; queries without any positive are only noted while others have one.
+
+    Args:
+        protocol: "market", or "cloth-changing" where papers judge by that (pictures of the same person in the same
+            clothes do not count either); where no query has such a positive it is "market" all the same.
 
     Raises:
         UserError: there are no pictures at all, there are queries but no gallery, no query has a positive, or a
@@ -41,37 +47,52 @@ def checked(
             f"dataset '{name}': {query.root} has {len(query):,} query pictures but no gallery to search; "
             f"add the gallery pictures, or remove the query to train on it and evaluate elsewhere (data.target=NAME)"
         )
+    if protocol == CLOTH_CHANGING and len(query) and not positives(query, gallery, other_clothes=True).any():
+        protocol = MARKET
+        notes += ("no query has a positive in other clothes from another camera: not protocol cloth-changing",)
     judged = (query, gallery) if len(query) or len(gallery) else (train,)
-    protocol = MARKET if any(split.cameras for split in judged) else NO_CAMERA
-    if protocol == NO_CAMERA:
+    if protocol == MARKET and not any(split.cameras for split in judged):
+        protocol = NO_CAMERA
         notes += ("no camera is known: protocol no-camera, every picture of the same person counts",)
     if len(query):
         _refuse_own_positives(name, query, gallery)
-        notes += _queries_without_positive(name, query, gallery)
+        notes += _queries_without_positive(name, query, gallery, protocol == CLOTH_CHANGING)
     return Dataset(name, train, query, gallery, protocol, published or {}, notes)
 
 
-def positives(query: Split, gallery: Split) -> Ints:
+def positives(query: Split, gallery: Split, other_clothes: bool = False) -> Ints:
     """`(Q,)` how many gallery pictures show the person of each query and are not junk.
 
     Junk is the same person seen by the same camera; a camera that is not known is the same as no other.
+
+    Args:
+        other_clothes: the same person in the same clothes is junk too, and so is one whose clothes are not known.
     """
-    pids = np.unique(gallery.pids)
-    cameras = np.unique(np.concatenate([query.camids, gallery.camids]))
+    shown = gallery.clothes != UNKNOWN if other_clothes else np.ones(len(gallery), dtype=bool)
 
-    def pair(split: Split) -> Ints:
-        person = np.minimum(np.searchsorted(pids, split.pids), len(pids) - 1)
-        return person * len(cameras) + np.searchsorted(cameras, split.camids)
+    def alike(*titles: str) -> Ints:
+        """`(Q,)` how many of the shown pictures agree with each query in all these columns."""
+        keys = np.zeros(len(query) + len(gallery), dtype=np.int64)
+        for title in titles:
+            column = np.concatenate([getattr(query, title), getattr(gallery, title)])
+            values, places = np.unique(column, return_inverse=True)
+            keys = keys * len(values) + places.reshape(-1)
+        return _count(keys[len(query) :][shown], keys[: len(query)])
 
-    same_person = _count(gallery.pids, query.pids)
-    same_both = _count(pair(gallery), pair(query))
-    junk = np.where((query.camids == UNKNOWN) | (same_person == 0), 0, same_both)
-    return same_person - junk
+    known = query.camids != UNKNOWN
+    found = alike("pids") - np.where(known, alike("pids", "camids"), 0)
+    if not other_clothes:
+        return found
+    # What agrees in both camera and clothes was taken off twice.
+    found += np.where(known, alike("pids", "camids", "clothes"), 0) - alike("pids", "clothes")
+    return np.where(query.clothes == UNKNOWN, 0, found)
 
 
 def _count(among: Ints, values: Ints) -> Ints:
     """`(N,)` how often each of `values` stands in `among`."""
     distinct, counts = np.unique(among, return_counts=True)
+    if not len(distinct):
+        return np.zeros(len(values), dtype=np.int64)
     place = np.minimum(np.searchsorted(distinct, values), len(distinct) - 1)
     return np.where(distinct[place] == values, counts[place], 0).astype(np.int64)
 
@@ -103,8 +124,8 @@ def _refuse_own_positives(name: str, query: Split, gallery: Split) -> None:
         )
 
 
-def _queries_without_positive(name: str, query: Split, gallery: Split) -> tuple[str, ...]:
-    lonely = np.flatnonzero(positives(query, gallery) == 0)
+def _queries_without_positive(name: str, query: Split, gallery: Split, other_clothes: bool) -> tuple[str, ...]:
+    lonely = np.flatnonzero(positives(query, gallery, other_clothes) == 0)
     if not len(lonely):
         return ()
     first = query.paths[int(lonely[0])]
@@ -114,6 +135,8 @@ def _queries_without_positive(name: str, query: Split, gallery: Split) -> tuple[
             f"{_why_none(query, gallery)}; first query: {first}"
         )
     another = " in another camera" if query.cameras else ""
+    if other_clothes:
+        another = " in other clothes from another camera"
     return (
         f"{len(lonely):,} of {len(query):,} queries have no positive{another}: "
         f"they are left out of the scores; first: {first}",

@@ -42,6 +42,52 @@ def test_positives_equal_the_loops(seed: int) -> None:
     assert positives(query, gallery).tolist() == naive_positives(query, gallery)
 
 
+def dressed(title: str, *rows: tuple[int, int, int]) -> Split:
+    return Split.of(Path("/r"), (Sample(f"{title}/{n}.jpg", *row) for n, row in enumerate(rows)))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_positives_in_other_clothes_equal_the_loops(seed: int) -> None:
+    random = np.random.default_rng(seed)
+
+    def rows(n: int) -> list[tuple[int, int, int]]:
+        columns = random.integers(0, 4, n), random.integers(-1, 3, n), random.integers(-1, 3, n)
+        return list(zip(*(column.tolist() for column in columns), strict=True))
+
+    query, gallery = rows(30), rows(int(random.integers(1, 40)))
+    counts = [
+        sum(
+            pid == other and (camid != camera or camid == -1) and clothes != outfit and -1 not in (clothes, outfit)
+            for other, camera, outfit in gallery
+        )
+        for pid, camid, clothes in query
+    ]
+    found = positives(dressed("q", *query), dressed("g", *gallery), other_clothes=True)
+    assert found.tolist() == counts
+
+
+def test_cloth_changing_where_somebody_changes_clothes() -> None:
+    query, gallery = dressed("q", (1, 0, 0), (2, 0, 2)), dressed("g", (1, 1, 1), (2, 1, 2))
+    dataset = checked("mine", NOTHING, query, gallery, protocol="cloth-changing")
+    assert dataset.protocol == "cloth-changing"
+    assert dataset.notes == (
+        "1 of 2 queries have no positive in other clothes from another camera: they are left out of the scores; "
+        "first: q/1.jpg",
+    )
+    assert checked("mine", query, NOTHING, NOTHING, protocol="cloth-changing").protocol == "cloth-changing"
+
+
+def test_cloth_changing_where_nobody_changes_clothes() -> None:
+    query, gallery = dressed("q", (1, 0, 0), (2, 0, 2)), dressed("g", (1, 1, 0), (2, 1, -1))
+    dataset = checked("mine", NOTHING, query, gallery, protocol="cloth-changing")
+    assert dataset.protocol == "market"
+    assert dataset.notes == (
+        "no query has a positive in other clothes from another camera: not protocol cloth-changing",
+    )
+    unknown = checked("mine", NOTHING, dressed("q", (1, 0, -1)), dressed("g", (1, 1, -1)), protocol="cloth-changing")
+    assert unknown.protocol == "market"
+
+
 def test_some_queries_without_positive_are_a_note() -> None:
     dataset = judged([(1, 0), (2, 0), (3, 0)], [(1, 1), (2, 0)])
     assert dataset.notes == (

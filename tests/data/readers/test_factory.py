@@ -10,7 +10,7 @@ from tests.data.readers.trees import market_tree
 
 
 def test_readers() -> None:
-    assert set(READERS) == {"market", "cuhk", "msmt", "csv", "folders", "street"}
+    assert set(READERS) == {"market", "cuhk", "msmt", "csv", "folders", "street", "prcc", "ltcc"}
 
 
 def test_unknown_reader_names_the_closest(tmp_path: Path) -> None:
