@@ -1,6 +1,8 @@
-"""Write a street of people seen by cameras, in the layout of Market-1501.
+"""Write a street of people seen by cameras: an ordinary dataset folder, and the truth about every picture.
 
-python3 -m data.street OUT --identities 80 --cameras 4 --shots 4 --seed 0 --sheet sheet.png
+python3 -m data.street OUT --split clothes --size small --workers 4
+python3 -m data.street OUT --layout ltcc --identities 40 --outfits 3 --city 1 --seed 7 --height 256 --width 128
+python3 -m data.street --sheet sheet.png --about outfits --height 256 --width 128
 """
 
 from __future__ import annotations
@@ -8,50 +10,78 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from common.errors import UserError
 from common.files import write_atomically
 from data.street.config import StreetConfig
-from data.street.sheet import contact_sheet
+from data.street.layouts import LAYOUTS
+from data.street.sheet import SHEETS, contact_sheet, sheet_of
+from data.street.splits import SIZES, SPLITS, split_of
 from data.street.writer import Summary, write_street
+
+FORMATS = {".png": "PNG", ".jpg": "JPEG"}
+
+ABOUT = {
+    "layout": f"how the folder is laid out: {', '.join(sorted(LAYOUTS))}",
+    "identities": "people who are asked for, training and test together",
+    "cameras": "cameras; each sees everybody",
+    "outfits": "outfits of each person (layouts ltcc, prcc)",
+    "shots": "pictures of each person in each camera (and outfit)",
+    "height": "height of a picture in pixels",
+    "width": "width of a picture in pixels",
+    "seed": "another seed gives another street",
+    "city": "another city has other people, fashion, cameras and places",
+    "train_share": "part of the identities that is for training",
+    "distractors": "gallery pictures of passers-by whom no query asks for",
+    "sharing": "people who wear the same clothes",
+    "likeness": "how alike bodies are, 0 to 1",
+    "headings": "part of the pictures in which people head anywhere, 0 to 1",
+    "standing": "part of the pictures in which people stand, 0 to 1",
+    "occluded": "part of the pictures in which something is in the way, 0 to 1",
+    "hidden_least": "least share of a person that is hidden then",
+    "hidden_most": "greatest share",
+}
 
 
 def _parser() -> argparse.ArgumentParser:
     default = StreetConfig()
     parser = argparse.ArgumentParser(
         prog="python3 -m data.street",
-        description="Write a folder of procedural people seen by cameras, in the layout of Market-1501: "
-        "bounding_box_train, query and bounding_box_test, and street.json with the settings. "
-        "The same settings give the same bytes.",
+        description="Write a folder of procedural people seen by cameras, laid out as a published dataset, with "
+        "street.json (the settings), causes.json and pictures.jsonl (every cause), joints.json and parts/ (17 joints "
+        "and a part map of every picture). The same settings give the same bytes.",
         epilog="A folder that already holds this street is left as it is. It is not real data.",
         allow_abbrev=False,
     )
-    parser.add_argument("out", type=Path, metavar="OUT", help="the folder to write")
-
-    def setting(name: str, about: str) -> None:
+    parser.add_argument("out", type=Path, metavar="OUT", nargs="?", help="the folder to write; not needed with --sheet")
+    parser.add_argument("--split", metavar="NAME", help=f"start from a named split: {', '.join(SPLITS)}")
+    parser.add_argument("--size", metavar="SIZE", default="small", help=f"of --split: {', '.join(SIZES)} (small)")
+    for name in StreetConfig.names():
         value = getattr(default, name)
-        flag = f"--{name.replace('_', '-')}"
-        parser.add_argument(flag, type=type(value), default=value, metavar="N", help=f"{about} (default {value})")
-
-    setting("identities", "people who are asked for, training and test together")
-    setting("cameras", "cameras; each sees everybody")
-    setting("shots", "pictures of each person in each camera")
-    setting("height", "height of a picture in pixels")
-    setting("width", "width of a picture in pixels")
-    setting("seed", "another seed gives another street")
-    setting("train_share", "part of the identities that is for training")
-    setting("distractors", "gallery pictures of passers-by whom no query asks for, named 0000_...")
-    setting("city", "another city has other people, cameras and places")
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", type=type(value), metavar="NAME" if name == "layout" else "N",
+            help=f"{ABOUT[name]} (default {value})",
+        )  # fmt: skip
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that draw (default 1)")
     parser.add_argument("--force", action="store_true", help="replace OUT where it holds another street")
-    parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="also draw a contact sheet to look at")
+    parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="draw a contact sheet to look at (or .jpg)")
+    parser.add_argument("--about", default="people", metavar="CAUSE", help=f"of --sheet: {', '.join(SHEETS)} (people)")
     return parser
+
+
+def _configs(options: argparse.Namespace) -> dict[str, StreetConfig]:
+    """The streets that are asked for by part: a named split's or one, changed by what else is given."""
+    given = {name: value for name in StreetConfig.names() if (value := getattr(options, name)) is not None}
+    if options.split is None:
+        return {"street": StreetConfig(**given)}
+    return {part: replace(config, **given) for part, config in split_of(options.split).streets(options.size).items()}
 
 
 def _told(summary: Summary) -> str:
     """The last line: what there is, how long it took and where it lies."""
-    counts = f"{summary.train:,} train, {summary.query:,} query, {summary.gallery:,} gallery pictures"
+    counts = ", ".join(f"{count:,} {split}" for split, count in summary.counts.items()) + " pictures"
     if not summary.fresh:
         return f"{summary.out} already holds this street ({counts}); left as it is"
     speed = summary.pictures / max(summary.seconds, 1e-9)
@@ -62,20 +92,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     options = _parser().parse_args(arguments)
     try:
-        config = StreetConfig(**{name: getattr(options, name) for name in StreetConfig.names()})
-        if options.sheet is not None and options.sheet.suffix.lower() != ".png":
-            raise UserError(f"--sheet {options.sheet}: a contact sheet is a PNG; give a name that ends in .png")
-        summary = write_street(options.out, config, workers=options.workers, force=options.force)
+        configs = _configs(options)
+        if options.sheet is not None and options.sheet.suffix.lower() not in FORMATS:
+            raise UserError(
+                f"--sheet {options.sheet}: a contact sheet is a PNG or a JPEG; end its name in .png or .jpg"
+            )
+        sheet_of(options.about)
+        if options.out is None and options.sheet is None:
+            raise UserError("nothing to do; give OUT, a folder to write, or --sheet FILE.png to look at a street first")
+        if options.out is not None:
+            for part, config in configs.items():
+                out = options.out if len(configs) == 1 else options.out / part
+                print(_told(write_street(out, config, workers=options.workers, force=options.force)))
         if options.sheet is not None:
-            sheet = contact_sheet(config)
-            write_atomically(options.sheet, lambda file: sheet.save(file, "PNG"))
+            sheet = contact_sheet(next(iter(configs.values())), options.about)
+            kind = FORMATS[options.sheet.suffix.lower()]
+            write_atomically(options.sheet, lambda file: sheet.save(file, kind, quality=88))
+            print(f"drew {options.sheet}")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted; nothing was left half-written", file=sys.stderr)
         return 130
-    print(_told(summary))
     return 0
 
 

@@ -1,33 +1,36 @@
-"""A street on disk: a folder as Market-1501 lays it out, written whole or not at all."""
+"""A street on disk: the folder of a layout, with the truth about its pictures, written whole or not at all."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
 import tempfile
-import threading
 import time
-from collections import Counter, deque
-from collections.abc import Generator, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections import Counter
+from collections.abc import Iterable
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 
 from common.errors import UserError
 from common.files import make_folder
 from common.progress import progress
 from data.street.config import FORMAT, StreetConfig
-from data.street.plan import FOLDERS, GALLERY, QUERY, TRAIN, Place, places
+from data.street.layouts import SPLITS, Layout, layout_of
+from data.street.truth import (
+    CAUSES,
+    JOINTS,
+    PICTURES,
+    begin_joints,
+    causes_json,
+    end_joints,
+    parts_path,
+)
+from data.street.workers import Written, drawn
 from data.street.world import World
 
 MANIFEST = "street.json"
-_BATCH = 16
-"""Pictures that a worker draws at a time."""
 
 
 @dataclass(frozen=True)
@@ -36,21 +39,19 @@ class Summary:
 
     Attributes:
         out: the folder.
-        train, query, gallery: numbers of pictures; `gallery` counts the passers-by too.
+        counts: pictures of each split that the layout has.
         seconds: how long it took to write; 0 when it was there already.
         fresh: False when the folder held this very street and was left as it was.
     """
 
     out: Path
-    train: int
-    query: int
-    gallery: int
+    counts: dict[str, int]
     seconds: float
     fresh: bool
 
     @property
     def pictures(self) -> int:
-        return self.train + self.query + self.gallery
+        return sum(self.counts.values())
 
 
 def write_street(out: Path, config: StreetConfig, *, workers: int = 1, force: bool = False) -> Summary:
@@ -65,6 +66,7 @@ def write_street(out: Path, config: StreetConfig, *, workers: int = 1, force: bo
     """
     if workers < 1:
         raise UserError(f"workers is {workers}, but somebody has to draw; give 1 or more")
+    layout_of(config.layout).check(config)
     out = Path(os.path.abspath(out))  # noqa: PTH100  # absolute() would keep "..", resolve() would follow links
     started = time.perf_counter()
     try:
@@ -78,21 +80,22 @@ def write_street(out: Path, config: StreetConfig, *, workers: int = 1, force: bo
         raise UserError(f"cannot write {out}: {reason}; free some space or choose another folder") from error
     except BrokenProcessPool as error:
         raise UserError("a process that draws was killed, maybe for memory; give fewer --workers") from error
-    return Summary(out, counts[TRAIN], counts[QUERY], counts[GALLERY], time.perf_counter() - started, True)
+    return Summary(out, counts, time.perf_counter() - started, True)
 
 
 def _write(out: Path, config: StreetConfig, workers: int) -> dict[str, int]:
-    """Draw into a hidden folder beside `out` and rename it into place; returns the pictures in each folder."""
+    """Draw into a hidden folder beside `out` and rename it into place; returns the pictures of each split."""
+    layout, world = layout_of(config.layout), World(config)
     beside = tempfile.TemporaryDirectory(
         dir=out.parent, prefix=f".{out.name}.", suffix=".part", ignore_cleanup_errors=True
     )
     with beside as held:
         part = Path(held) / "new"
-        for folder in FOLDERS:
-            (part / folder).mkdir(parents=True)
-        with closing(_drawn(part, config, workers)) as drawn:
-            counted = Counter(progress(drawn, total=config.pictures, title="street", unit="picture"))
-        counts = {name: counted[name] for name in FOLDERS}
+        total = _make_folders(part, layout, world)
+        with closing(drawn(part, config, workers)) as done:
+            counts = _record(part, world, progress(done, total=total, title="street", unit="picture"))
+        for path, text in layout.lists(world).items():
+            (part / path).write_text(text, encoding="utf-8")
         manifest = {"format": FORMAT, "config": config.as_dict(), "counts": counts}
         (part / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         # What stood there is removed only once the new street stands.
@@ -108,6 +111,37 @@ def _write(out: Path, config: StreetConfig, workers: int) -> dict[str, int]:
     return counts
 
 
+def _make_folders(part: Path, layout: Layout, world: World) -> int:
+    """Make every folder that a picture or part map will lie in; returns how many pictures there will be."""
+    folders, total = set(), 0
+    for place in layout.places(world):
+        folders |= {place.path.rpartition("/")[0], parts_path(place).rpartition("/")[0]}
+        total += 1
+    for folder in sorted(folders):
+        (part / folder).mkdir(parents=True, exist_ok=True)
+    return total
+
+
+def _record(part: Path, world: World, written: Iterable[Written]) -> dict[str, int]:
+    """Write what is known of each picture as it is done, and of their causes in the end; counts the splits."""
+    counted: Counter[str] = Counter()
+    worn = set()
+    with (
+        (part / PICTURES).open("w", encoding="utf-8") as pictures,
+        (part / JOINTS).open("w", encoding="utf-8") as joints,
+    ):
+        begin_joints(joints)
+        for number, one in enumerate(written):
+            pictures.write(one.line + "\n")
+            joints.write((",\n" if number else "") + one.joints)
+            counted[one.place.split] += 1
+            worn.add((one.place.shot.identity, one.place.shot.outfit))
+        end_joints(joints)
+    with (part / CAUSES).open("w", encoding="utf-8") as causes:
+        causes.writelines(causes_json(world, sorted(worn)))
+    return {split: counted[split] for split in SPLITS if counted[split]}
+
+
 def _standing(out: Path, config: StreetConfig, force: bool) -> Summary | None:
     """The street that `out` already is; None when it may be written; else the error that says what to do."""
     if not out.exists() and not out.is_symlink():
@@ -120,14 +154,37 @@ def _standing(out: Path, config: StreetConfig, force: bool) -> Summary | None:
     if found is None:
         raise UserError(f"{out} holds files that are no street; choose an empty or new folder")
     same = found.get("format") == FORMAT and found.get("config") == config.as_dict()
-    counts = {name: len(list((out / name).glob("*.jpg"))) for name in FOLDERS}
+    counts = _counted(out, config) if same else {}
     if not (same and found.get("counts") == counts):
         if force:
             return None
         if same:
             raise UserError(f"{out} holds this street, but pictures were added or removed; write it again with --force")
         raise UserError(f"{out} holds another street; choose another folder or replace it with --force")
-    return Summary(out, counts[TRAIN], counts[QUERY], counts[GALLERY], 0.0, False)
+    return Summary(out, counts, 0.0, False)
+
+
+def _counted(out: Path, config: StreetConfig) -> dict[str, int]:
+    """The pictures of each split that are there; what no layout put there counts too."""
+    folders: dict[str, str] = {}
+    counted: Counter[str] = Counter()
+    names: dict[str, set[str]] = {}
+    for place in layout_of(config.layout).places(World(config)):
+        folder, _, name = place.path.rpartition("/")
+        if folder not in names:
+            names[folder] = {file.name for file in (out / folder).glob("*") if file.suffix in (".jpg", ".png")}
+            folders[folder] = place.split
+        counted[place.split] += name in names[folder]
+        names[folder].discard(name)
+    for folder, strangers in names.items():
+        counted[folders[folder]] += len(strangers)
+    return {split: counted[split] for split in SPLITS if counted[split]}
+
+
+def settings_in(root: Path) -> dict[str, object] | None:
+    """What the street in `root` was asked to be; None when no street lies there."""
+    settings = (_manifest(root) or {}).get("config")
+    return settings if isinstance(settings, dict) else None
 
 
 def _manifest(out: Path) -> dict[str, object] | None:
@@ -137,67 +194,3 @@ def _manifest(out: Path) -> dict[str, object] | None:
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) and {"format", "config", "counts"} <= found.keys() else None
-
-
-def _drawn(part: Path, config: StreetConfig, workers: int) -> Generator[str, None, None]:
-    """Draw every picture into `part`; gives the folder of each one that is done."""
-    batches = _batches(config)
-    if workers == 1:
-        world = World(config)
-        for batch in batches:
-            yield from _draw(world, part, batch)
-        return
-    # Fresh processes, not forks: a fork of a process with threads (torch, a test run) may hang.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (config, part))
-    ahead: deque[Future[list[str]]] = deque()
-    try:
-        with _interrupts_ignored():
-            ahead.extend(pool.submit(_draw_in_worker, batch) for batch in islice(batches, 3 * workers))
-        while ahead:
-            folders = ahead.popleft().result()
-            ahead.extend(pool.submit(_draw_in_worker, batch) for batch in islice(batches, 1))
-            yield from folders
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _batches(config: StreetConfig) -> Iterator[list[Place]]:
-    rest = places(config)
-    while batch := list(islice(rest, _BATCH)):
-        yield batch
-
-
-def _draw(world: World, part: Path, batch: list[Place]) -> list[str]:
-    """Draw and store some pictures; returns their folders."""
-    for place in batch:
-        picture = world.picture(place.shot)
-        picture.save(part / place.folder / place.name, "JPEG", quality=world.quality(place.shot))
-    return [place.folder for place in batch]
-
-
-_worker: tuple[World, Path] | None = None
-"""What a worker process draws from; never set in the parent."""
-
-
-def _start_worker(config: StreetConfig, part: Path) -> None:
-    global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which stops the workers
-    _worker = World(config), part
-
-
-def _draw_in_worker(batch: list[Place]) -> list[str]:
-    assert _worker is not None
-    return _draw(*_worker, batch)
-
-
-@contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """While workers are started they inherit this, so that Ctrl-C never meets one half awake."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

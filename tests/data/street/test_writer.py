@@ -52,12 +52,13 @@ def test_another_seed_or_city_is_another_street(street: Path, tmp_path: Path, ch
 
 def test_layout_and_counts(street: Path) -> None:
     train, query, gallery = (seen(street / folder) for folder in FOLDERS)
-    assert sorted(path.name for path in street.iterdir()) == sorted((*FOLDERS, "street.json"))
+    truth = ("causes.json", "joints.json", "parts", "pictures.jsonl")
+    assert sorted(path.name for path in street.iterdir()) == sorted((*FOLDERS, "street.json", *truth))
     assert [len(train), len(query), len(gallery)] == [2 * 3 * 3, 3 * 3, 3 * 3 * 2 + 4]
     assert sum(pid == 0 for pid, _ in gallery) == 4
     told = json.loads((street / "street.json").read_text())
     assert told["config"] == SMALL.as_dict()
-    assert told["counts"] == dict(zip(FOLDERS, (18, 9, 22), strict=True))
+    assert told["counts"] == {"train": 18, "query": 9, "gallery": 22}
 
 
 def test_training_and_test_people_are_disjoint(street: Path) -> None:
@@ -77,7 +78,9 @@ def test_every_query_has_a_match_in_another_camera(street: Path) -> None:
 
 
 def test_pictures_are_rgb_jpeg_of_the_size(street: Path) -> None:
-    for file in street.rglob("*.jpg"):
+    files = list(street.rglob("*.jpg"))
+    assert len(files) == 18 + 9 + 22
+    for file in files:
         with Image.open(file) as picture:
             assert (picture.format, picture.mode, picture.size) == ("JPEG", "RGB", (32, 64))
 
@@ -90,7 +93,7 @@ def test_tenth_camera_is_named_with_two_digits(tmp_path: Path) -> None:
 def test_the_same_street_is_left_alone(street: Path) -> None:
     before = {file: file.stat().st_mtime_ns for file in street.rglob("*")}
     summary = write_street(street, SMALL)
-    assert (summary.fresh, summary.train, summary.query, summary.gallery) == (False, 18, 9, 22)
+    assert (summary.fresh, summary.counts) == (False, {"train": 18, "query": 9, "gallery": 22})
     assert {file: file.stat().st_mtime_ns for file in street.rglob("*")} == before
 
 
@@ -125,7 +128,7 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("data.street.writer.World.picture", interrupted)
+    monkeypatch.setattr("data.street.workers.draw", interrupted)
     assert main([str(tmp_path / "out")]) == 130
     assert list(tmp_path.iterdir()) == []
 
@@ -141,6 +144,15 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (["--train-share", "1.5"], "train_share"),
         (["--workers", "0"], "workers is 0"),
         (["--sheet", "sheet.gif"], ".png"),
+        (["--sheet", "sheet.png", "--about", "peple"], "did you mean 'people'"),
+        (["--layout", "markt"], "did you mean 'market'"),
+        (["--split", "cloths"], "did you mean 'clothes'"),
+        (["--split", "clothes", "--size", "big"], "size"),
+        (["--outfits", "2"], "does not tell outfits apart"),
+        (["--sharing", "0"], "sharing is 0"),
+        (["--likeness", "1.5"], "likeness is 1.5"),
+        (["--hidden-least", "0.5", "--hidden-most", "0.4"], "hidden_least"),
+        (["--hidden-most", "0.95"], "hidden_most"),
     ],
 )
 def test_bad_arguments_are_one_sentence(
@@ -167,6 +179,6 @@ def test_the_command_tells_counts_and_draws_a_sheet(tmp_path: Path, capsys: pyte
     assert main([str(out), *small, "--sheet", str(sheet)]) == 0
     assert "8 train, 2 query, 2 gallery pictures" in capsys.readouterr().out
     with Image.open(sheet) as picture:
-        assert picture.size == (4 * 18 + 4, 3 * 34)
+        assert picture.size == (4 * 18 + 2 * 4, 3 * 34)
     assert main([str(out), *small]) == 0
     assert "already holds this street" in capsys.readouterr().out

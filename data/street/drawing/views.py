@@ -6,7 +6,29 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from data.street.palette import Array
+from data.street.causes.palette import Array
+
+
+@dataclass(frozen=True)
+class Light:
+    """What falls on a person.
+
+    Attributes:
+        direction: `(3,)` unit vector towards the sun as the picture lies: right, up, to the viewer.
+        sun, sky: `(3,)` linear colours.
+    """
+
+    direction: Array
+    sun: Array
+    sky: Array
+
+    def received(self, right: Array, up: Array, ahead: Array, wrinkled: Array) -> tuple[Array, Array]:
+        """The shares of sun and sky that surfaces get whose unit normals are those, folded by `wrinkled` (about ±1)."""
+        x, y, z = self.direction.tolist()
+        sunny = np.maximum(right * x + up * y + ahead * z + 0.25 * wrinkled, 0.0)
+        # More of the sky from above, and less at the rim of a round limb.
+        open_sky = 0.5 + 0.22 * up + 0.3 * ahead + 0.06 * wrinkled
+        return sunny, open_sky
 
 
 @dataclass(frozen=True)
@@ -40,11 +62,16 @@ class View:
         y = -scale * (up * np.cos(self.roll) + right * np.sin(self.roll)) + self.centre[1]
         return np.stack([x, y, near * self.scale, scale], axis=1).astype(np.float32)
 
-    def azimuth(self, normal: Array, yaw: float = 0.0) -> Array:
-        """For normals `(k, 3)` in the picture, the angle in [−π, π] from the front of the body, to its left."""
-        ahead = normal[:, 2] * np.cos(self.pitch) - normal[:, 1] * np.sin(self.pitch)
-        turn = np.arctan2(normal[:, 0], ahead) - np.float32(self.heading + yaw)
-        wrapped: Array = (turn + np.float32(np.pi)) % np.float32(2 * np.pi) - np.float32(np.pi)
+    def azimuth(self, right: Array, up: Array, ahead: Array, yaw: Array | float = 0.0) -> Array:
+        """For unit normals in the picture, the angle in [−π, π] from the front of the body, to its left.
+
+        Args:
+            right, up, ahead: `(k,)` parts of the normals; ahead is towards the viewer.
+            yaw: what a limb is turned by itself.
+        """
+        level = ahead * np.cos(self.pitch) - up * np.sin(self.pitch)
+        turn = np.arctan2(right, level) - (yaw + self.heading)
+        wrapped: Array = turn - np.rint(turn / (2 * np.pi)) * (2 * np.pi)
         return wrapped
 
     def framed(self, points: Array, height: int, width: int, fill: float, shift: tuple[float, float]) -> View:

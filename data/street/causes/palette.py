@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -43,8 +44,25 @@ LOWER = {
 SHOES = {"black": 10, "brown": 5, "white": 7, "grey": 4, "red": 2, "navy": 2}
 BAGS = {"black": 6, "brown": 5, "red": 3, "navy": 3, "beige": 3, "olive": 2, "mustard": 2, "teal": 2}
 
-SKIN = ((242, 208, 184), (230, 188, 158), (212, 164, 130), (180, 128, 94), (140, 94, 66), (98, 66, 48))
-HAIR = ((24, 20, 19), (48, 34, 26), (86, 58, 38), (124, 84, 50), (184, 148, 92), (140, 138, 136), (130, 56, 30))
+SKIN = (
+    (246, 214, 192), (234, 194, 164), (222, 176, 140), (200, 150, 112), (170, 118, 84), (134, 88, 62), (92, 62, 46),
+)  # fmt: skip
+HAIR = {
+    "black": (24, 20, 19),
+    "dark": (50, 35, 27),
+    "brown": (92, 60, 38),
+    "chestnut": (124, 70, 40),
+    "sand": (168, 128, 78),
+    "blond": (214, 180, 112),
+    "grey": (148, 146, 144),
+    "white": (222, 220, 214),
+    "red": (162, 68, 28),
+}
+FRAMES = ((12, 12, 14), (104, 62, 34), (150, 24, 30), (196, 196, 200))
+"""Of glasses: black, horn, red and steel."""
+
+TOKENS = ("red", "mustard", "white", "teal", "orange", "pink", "green", "sky")
+"""Names of the colours of what somebody always wears: bright, so that it shows on any clothes."""
 
 
 def linear(colour: tuple[int, int, int]) -> Array:
@@ -56,13 +74,16 @@ def linear(colour: tuple[int, int, int]) -> Array:
 
 def dyed(colour: tuple[int, int, int], generator: np.random.Generator) -> Array:
     """`colour` in linear light as this piece has it: no two navy coats are the same navy."""
-    shade = np.exp(generator.normal(0.0, 0.1)) * np.exp(generator.normal(0.0, 0.05, 3))
-    dye: Array = np.clip(linear(colour) * shade, 0.004, 0.95)
+    spread = generator.standard_normal(4)
+    dye: Array = np.clip(linear(colour) * np.exp(0.1 * spread[0] + 0.05 * spread[1:]), 0.004, 0.95)
     return dye.astype(np.float32)
 
 
-def pick(weights: dict[str, int], generator: np.random.Generator) -> str:
+def pick(weights: Mapping[str, float], generator: np.random.Generator) -> str:
     """One of the names, as often as its weight says."""
-    names = list(weights)
-    shares = np.array([weights[name] for name in names], dtype=np.float64)
-    return names[int(generator.choice(len(names), p=shares / shares.sum()))]
+    left = float(generator.random()) * sum(weights.values())
+    for name, weight in weights.items():
+        left -= weight
+        if left < 0.0:
+            return name
+    return name
