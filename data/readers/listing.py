@@ -89,6 +89,42 @@ def root_option(name: str, root: Path | None = None) -> str:
     return f"with data.root={folder} (eval.py: --root {folder})"
 
 
+def pictures_in(root: Path, folder: str, *, below: bool = False) -> tuple[list[str], tuple[str, ...]]:
+    """The pictures in `root/folder`, none when it is not there, and a note of those in its sub-folders.
+
+    Args:
+        below: read those in sub-folders too.
+    """
+    paths = pictures(root, folder) if (root / folder).is_dir() else []
+    flat = paths if below else [path for path in paths if path.count("/") == 1]
+    skipped = len(paths) - len(flat)
+    return flat, (f"{skipped:,} pictures in sub-folders of {folder}/ are not read",) if skipped else ()
+
+
+def matched(
+    root: Path, name: str, paths: Sequence[str], match: Callable[[str], re.Match[str] | None], form: str
+) -> list[re.Match[str]]:
+    """What `match` makes of each path; `UserError` names up to three that do not fit, and how many there are.
+
+    Args:
+        form: what a path should look like, for the error.
+    """
+    matches = [match(path) for path in paths]
+    wrong = [path for path, found in zip(paths, matches, strict=True) if found is None]
+    if wrong:
+        more = ", ..." if len(wrong) > 3 else ""
+        raise UserError(
+            f"dataset '{name}': {len(wrong):,} of {len(paths):,} file names in {root} do not tell person and camera: "
+            f"{', '.join(wrong[:3])}{more}; expected {form}. Rename these files or move them away"
+        )
+    return [found for found in matches if found is not None]
+
+
+def numbers_in(matches: Sequence[re.Match[str]], group: str) -> Ints:
+    """`(N,)` the whole number in one group of each match."""
+    return np.fromiter((int(match[group]) for match in matches), dtype=np.int64, count=len(matches))
+
+
 def parse(root: Path, name: str, paths: Sequence[str], pattern: re.Pattern[str], form: str) -> tuple[Ints, Ints]:
     """Identities and cameras from base names.
 
@@ -99,22 +135,14 @@ def parse(root: Path, name: str, paths: Sequence[str], pattern: re.Pattern[str],
 
     Returns:
         pids, camids: `(N,)` each.
-
-    Raises:
-        UserError: names up to three files that do not fit, and how many there are.
     """
-    matches = [pattern.match(path.rpartition("/")[2]) for path in paths]
-    wrong = [path for path, match in zip(paths, matches, strict=True) if match is None]
-    if wrong:
-        more = ", ..." if len(wrong) > 3 else ""
-        raise UserError(
-            f"dataset '{name}': {len(wrong):,} of {len(paths):,} file names in {root} do not tell person and camera: "
-            f"{', '.join(wrong[:3])}{more}; expected {form}. Rename these files or move them away"
-        )
-    fits = [match for match in matches if match is not None]
-    pids = np.fromiter((int(match["pid"]) for match in fits), dtype=np.int64, count=len(fits))
-    cameras = np.fromiter((int(match["cam"]) for match in fits), dtype=np.int64, count=len(fits))
-    return pids, cameras - 1
+    fits = matched(root, name, paths, by_base_name(pattern), form)
+    return numbers_in(fits, "pid"), numbers_in(fits, "cam") - 1
+
+
+def by_base_name(pattern: re.Pattern[str]) -> Callable[[str], re.Match[str] | None]:
+    """A match at the start of a path's base name, whatever the folders before it are called."""
+    return lambda path: pattern.match(path.rpartition("/")[2])
 
 
 def split_of(root: Path, paths: Sequence[str], pids: Ints, camids: Ints, clothes: Ints | None = None) -> Split:

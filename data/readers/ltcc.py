@@ -13,7 +13,15 @@ from pathlib import Path
 import numpy as np
 
 from data.readers.checks import CLOTH_CHANGING, checked
-from data.readers.listing import parse, pictures, require_folder, split_of, wrong_folder
+from data.readers.listing import (
+    by_base_name,
+    matched,
+    numbers_in,
+    pictures_in,
+    require_folder,
+    split_of,
+    wrong_folder,
+)
 from data.samples import Counts, Dataset, Ints, Split
 
 FOLDERS = {"train": "train", "query": "query", "gallery": "test"}
@@ -38,12 +46,11 @@ def read(root: Path, name: str) -> Dataset:
     notes: tuple[str, ...] = ()
     splits, outfits = {}, {}
     for title, folder in FOLDERS.items():
-        paths = pictures(root, folder) if (root / folder).is_dir() else []
-        flat = [path for path in paths if path.count("/") == 1]
-        if len(flat) < len(paths):
-            notes += (f"{len(paths) - len(flat):,} pictures in sub-folders of {folder}/ are not read",)
-        splits[title] = split_of(root, flat, *parse(root, name, flat, _NAME, FORM))
-        outfits[title] = _outfits(splits[title])
+        paths, skipped = pictures_in(root, folder)
+        notes += skipped
+        found = matched(root, name, paths, by_base_name(_NAME), FORM)
+        splits[title] = split_of(root, paths, numbers_in(found, "pid"), numbers_in(found, "cam") - 1)
+        outfits[title] = numbers_in(found, "outfit")
     (train,) = _with_clothes([splits["train"]], [outfits["train"]])
     query, gallery = _with_clothes([splits["query"], splits["gallery"]], [outfits["query"], outfits["gallery"]])
     return checked(name, train, query, gallery, PUBLISHED, notes, CLOTH_CHANGING)
@@ -52,12 +59,6 @@ def read(root: Path, name: str) -> Dataset:
 def _is_layout(folder: Path) -> bool:
     """True when `folder` can be given as the root; one of the three alone would be that of other layouts too."""
     return sum((folder / part).is_dir() for part in FOLDERS.values()) > 1
-
-
-def _outfits(split: Split) -> Ints:
-    """`(N,)` the outfit in each base name, counted for each person by itself."""
-    matches = (_NAME.match(path.rpartition("/")[2]) for path in split.paths)
-    return np.fromiter((int(match["outfit"]) for match in matches if match), dtype=np.int64, count=len(split))
 
 
 def _with_clothes(splits: Sequence[Split], outfits: Sequence[Ints]) -> list[Split]:

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from data.readers.checks import checked
-from data.readers.listing import parse, pictures, require_folder, split_of, wrong_folder
+from data.readers.listing import parse, pictures_in, require_folder, split_of, wrong_folder
 from data.samples import Counts, Dataset, Split
 
 FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
@@ -48,10 +48,8 @@ def read_layout(root: Path, name: str, published: dict[str, Counts] | None, note
     """The dataset in `root`, whose folders have been found; a folder that is missing is an empty split."""
     splits: dict[str, Split] = {}
     for title, folder in FOLDERS.items():
-        paths = pictures(root, folder) if (root / folder).is_dir() else []
         # Only the training folder is read with its sub-folders: that is how the published counts were made.
-        flat = paths if title == "train" else [path for path in paths if path.count("/") == 1]
-        if len(flat) < len(paths):
-            notes += (f"{len(paths) - len(flat):,} pictures in sub-folders of {folder}/ are not read",)
-        splits[title] = split_of(root, flat, *parse(root, name, flat, _NAME, FORM))
+        paths, skipped = pictures_in(root, folder, below=title == "train")
+        notes += skipped
+        splits[title] = split_of(root, paths, *parse(root, name, paths, _NAME, FORM))
     return checked(name, splits["train"], splits["query"], splits["gallery"], published, notes)

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from common.errors import UserError
 from data.readers.checks import CLOTH_CHANGING, checked
-from data.readers.listing import pictures, require_folder, split_of, wrong_folder
+from data.readers.listing import matched, numbers_in, pictures_in, require_folder, split_of, wrong_folder
 from data.samples import Counts, Dataset, Split
 
 EXPECTED = "rgb/train/ and rgb/test/ with A/, B/ and C/ in it"
@@ -60,22 +59,14 @@ def _is_layout(folder: Path) -> bool:
 
 
 def _pictures(root: Path, folder: str) -> list[str]:
-    """The pictures in `root/folder`; none when it is not there."""
-    return pictures(root, folder) if (root / folder).is_dir() else []
+    """The pictures anywhere in `root/folder`; none when it is not there."""
+    return pictures_in(root, folder, below=True)[0]
 
 
 def _split(root: Path, name: str, paths: Sequence[str], pattern: re.Pattern[str]) -> Split:
     """Labels from whole paths below `root`; the k-th person's outfits are 2k (cameras A and B) and 2k + 1 (C)."""
-    matches = [pattern.fullmatch(path) for path in paths]
-    wrong = [path for path, match in zip(paths, matches, strict=True) if match is None]
-    if wrong:
-        more = ", ..." if len(wrong) > 3 else ""
-        raise UserError(
-            f"dataset '{name}': {len(wrong):,} of {len(paths):,} pictures in {root} do not tell person and camera: "
-            f"{', '.join(wrong[:3])}{more}; expected {FORM}. Rename these files or move them away"
-        )
-    fits = [match for match in matches if match is not None]
-    pids = np.fromiter((int(match["pid"]) for match in fits), dtype=np.int64, count=len(fits))
+    fits = matched(root, name, paths, pattern.fullmatch, FORM)
+    pids = numbers_in(fits, "pid")
     camids = np.fromiter((CAMERAS.index(match["cam"]) for match in fits), dtype=np.int64, count=len(fits))
     clothes = 2 * np.searchsorted(np.unique(pids), pids) + (camids == CAMERAS.index("C"))
     return split_of(root, paths, pids, camids, clothes)
