@@ -13,6 +13,11 @@ from common.errors import UserError
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+def end_on_termination() -> None:
+    """Let SIGTERM end this process as an exception does, so that whatever cleans up behind itself still does."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
 def exit_status(main: Callable[[], int], speaker: str = "") -> int:
     """Run `main` and return the status to exit with.
 

@@ -14,8 +14,6 @@ the pictures changed. A table with all rows is also written to docs/benchmarks.m
 from __future__ import annotations
 
 import argparse
-import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,6 +27,7 @@ from benchmarks.ladders.records import UNKNOWN, Records
 from benchmarks.ladders.runs import Plan
 from benchmarks.ladders.sizes import SIZES
 from benchmarks.ladders.table import Results, listing, markdown, text
+from common.command import end_on_termination
 from common.environment import ROOT
 from common.errors import UserError
 from engine.checkpoint import commit
@@ -78,18 +77,19 @@ def main(arguments: Sequence[str] | None = None, home: Path = ROOT) -> int:
         results = Results.of(plan, records)
     print(f"\n{text(results)}")
     if not asked.no_docs:
-        _write_down(results, home / DOCUMENT)
+        _write_down(results, home / DOCUMENT, asked.device)
     return 0
 
 
-def _write_down(results: Results, path: Path) -> None:
+def _write_down(results: Results, path: Path, device: str) -> None:
     """The table goes into the document once all rows are there."""
     plan = results.plan
     if not results.complete:
         print(f"\nnot written to {path.name}: not every row was run with the same seeds")
         return
     command = ["python3", "-m", "benchmarks.ladders", plan.ladder.name, "--seeds", str(max(results.seeds))]
-    block = markdown(results, [*command, "--size", plan.size])
+    where = [] if device == "cpu" else ["--device", device]
+    block = markdown(results, [*command, "--size", plan.size, *where])
     changed = put_block(path, f"ladder {plan.ladder.name} {plan.size}", block)
     print(f"\n{'written to' if changed else 'already in'} {path}")
 
@@ -122,5 +122,5 @@ def _count(text: str) -> int:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # a training under way ends with it
+    end_on_termination()  # a training under way ends with it
     run_door(main)

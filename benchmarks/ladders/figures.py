@@ -6,8 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
-"""Student's t for 1 to 10 degrees of freedom: 95 % of the distribution lies between minus it and it."""
+_T95 = (
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120,
+    2.110, 2.101, 2.093, 2.086,
+)  # fmt: skip
+"""Student's t for 1 to 20 degrees of freedom: 95 % of the distribution lies between minus it and it."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,8 @@ class Verdict:
         least = noise(better, than)
         if least is None:
             return cls(None, f"{told}; one seed does not tell the noise")
+        if not least:
+            return cls(None, f"{told}; the seeds do not differ, so nothing is known of the noise")
         return cls(difference > least, f"{told}, noise {least:.1f}")
 
     def __str__(self) -> str:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from common.errors import UserError, unknown_name
 from data.readers import ltcc, market, msmt, prcc
@@ -14,7 +15,8 @@ from data.samples import Dataset
 from data.street.config import StreetConfig
 from data.street.layouts import Layout, layout_of
 from data.street.splits import SIZES, SPLITS, split_of
-from data.street.writer import MANIFEST, settings_in, write_street
+from data.street.standing import MANIFEST, settings_in
+from data.street.writer import write_street
 
 BY_NAME: dict[str, Callable[[Path, str], Dataset]] = {
     "market": market.read,
@@ -29,18 +31,18 @@ Settings = Mapping[str, object]
 EXPECTED = f"a street ({MANIFEST} and the pictures)"
 
 
-def read(root: Path, name: str, *, split: str = "standard", size: str = "small", part: str | None = None) -> Dataset:
+def read(root: Path, name: str, *, split: str | None = None, size: str = "small", part: str | None = None) -> Dataset:
     """Read the street in `root`; one that `python3 -m data.street` wrote otherwise is read as it is.
 
     Args:
-        split, size: what to write when `root` is not there, of `data.street.splits`.
+        split, size: what to write when `root` is not there, of `data.street.splits`; the standard one by default.
         part: which street of a split that has several.
 
     Raises:
         UserError: no such split, size or part, the street cannot be written, `root` holds something else, or what
             the layout's reader finds wrong.
     """
-    asked = _asked(name, split, size, part)
+    asked = _asked(name, split or "standard", size, part)
     if not root.exists():
         _write(root, name, asked)
     require_folder(root, name, EXPECTED)
@@ -48,7 +50,13 @@ def read(root: Path, name: str, *, split: str = "standard", size: str = "small",
         return market.read(root, name)
     layout, settings = _layout(root, name)
     dataset = BY_NAME[layout.reader](root, name)
-    told = f"procedural pictures, not real data: {_named(settings, split)}, layout {layout.name}"
+    found = _named(settings, split or "standard")
+    if split is not None and found is not None and (found.split, found.part) != (split, part):
+        raise UserError(
+            f"dataset '{name}' is the street's split {split}{f', part {part}' if part else ''}, and {root} holds"
+            f" {found}; give its folder, or the dataset 'street', which is any street"
+        )
+    told = f"procedural pictures, not real data: {found or f'settings of its own ({MANIFEST})'}, layout {layout.name}"
     # The reader knows the counts of the published set, which is another one.
     return replace(dataset, published={}, notes=(told, *dataset.notes))
 
@@ -88,11 +96,22 @@ def _layout(root: Path, name: str) -> tuple[Layout, Settings]:
     return layout, settings
 
 
-def _named(settings: Settings, asked: str) -> str:
-    """The named split that has these settings, before all others the one that is asked for."""
+class _Named(NamedTuple):
+    """A street of a named split."""
+
+    split: str
+    size: str
+    part: str | None
+
+    def __str__(self) -> str:
+        return f"split {self.split}, size {self.size}" + (f", part {self.part}" if self.part else "")
+
+
+def _named(settings: Settings, asked: str) -> _Named | None:
+    """The named street that has these settings, before all others one of the split that is asked for."""
     for split in (split_of(asked), *SPLITS.values()):
         for size in SIZES:
             for part, street in split.streets(size).items():
                 if street.as_dict() == settings:
-                    return f"split {split.name}, size {size}" + (f", part {part}" if len(split.parts) > 1 else "")
-    return f"settings of its own ({MANIFEST})"
+                    return _Named(split.name, size, part if len(split.parts) > 1 else None)
+    return None

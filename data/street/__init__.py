@@ -6,6 +6,7 @@ It is never real data, and no number from it compares with one that was measured
 """
 
 from data.street.config import StreetConfig
-from data.street.writer import Summary, write_street
+from data.street.standing import Summary
+from data.street.writer import write_street
 
 __all__ = ["StreetConfig", "Summary", "write_street"]

@@ -13,13 +13,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from common.command import end_on_termination, exit_status
 from common.errors import UserError
 from common.files import write_atomically
 from data.street.config import StreetConfig
 from data.street.layouts import LAYOUTS
 from data.street.sheet import SHEETS, contact_sheet, sheet_of
 from data.street.splits import SIZES, SPLITS, split_of
-from data.street.writer import Summary, write_street
+from data.street.standing import Summary
+from data.street.writer import write_street
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG"}
 
@@ -57,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("out", type=Path, metavar="OUT", nargs="?", help="the folder to write; not needed with --sheet")
     parser.add_argument("--split", metavar="NAME", help=f"start from a named split: {', '.join(SPLITS)}")
-    parser.add_argument("--size", metavar="SIZE", default="small", help=f"of --split: {', '.join(SIZES)} (small)")
+    parser.add_argument("--size", metavar="SIZE", help=f"of --split: {', '.join(SIZES)} (small)")
     for name in StreetConfig.names():
         value = getattr(default, name)
         parser.add_argument(
@@ -67,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that draw (default 1)")
     parser.add_argument("--force", action="store_true", help="replace OUT where it holds another street")
     parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="draw a contact sheet to look at (or .jpg)")
-    parser.add_argument("--about", default="people", metavar="CAUSE", help=f"of --sheet: {', '.join(SHEETS)} (people)")
+    parser.add_argument("--about", metavar="CAUSE", help=f"of --sheet: {', '.join(SHEETS)} (people)")
     return parser
 
 
@@ -75,8 +77,14 @@ def _configs(options: argparse.Namespace) -> dict[str, StreetConfig]:
     """The streets that are asked for by part: a named split's or one, changed by what else is given."""
     given = {name: value for name in StreetConfig.names() if (value := getattr(options, name)) is not None}
     if options.split is None:
+        if options.size is not None:
+            raise UserError(f"--size {options.size} is the size of a named split; give --split NAME too")
         return {"street": StreetConfig(**given)}
-    return {part: replace(config, **given) for part, config in split_of(options.split).streets(options.size).items()}
+    streets = split_of(options.split).streets(options.size or "small")
+    if len(streets) > 1:  # the parts are cities that differ, and stay so
+        first = given.pop("city", 0)
+        streets = {part: replace(config, city=config.city + first) for part, config in streets.items()}
+    return {part: replace(config, **given) for part, config in streets.items()}
 
 
 def _told(summary: Summary) -> str:
@@ -97,7 +105,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise UserError(
                 f"--sheet {options.sheet}: a contact sheet is a PNG or a JPEG; end its name in .png or .jpg"
             )
-        sheet_of(options.about)
+        if options.sheet is None and options.about is not None:
+            raise UserError(f"--about {options.about} says what a sheet shows; give --sheet FILE.png too")
+        about = options.about or "people"
+        sheet_of(about)
         if options.out is None and options.sheet is None:
             raise UserError("nothing to do; give OUT, a folder to write, or --sheet FILE.png to look at a street first")
         if options.out is not None:
@@ -105,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 out = options.out if len(configs) == 1 else options.out / part
                 print(_told(write_street(out, config, workers=options.workers, force=options.force)))
         if options.sheet is not None:
-            sheet = contact_sheet(next(iter(configs.values())), options.about)
+            sheet = contact_sheet(next(iter(configs.values())), about)
             kind = FORMATS[options.sheet.suffix.lower()]
             write_atomically(options.sheet, lambda file: sheet.save(file, kind, quality=88))
             print(f"drew {options.sheet}")
@@ -119,4 +130,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_on_termination()
+    sys.exit(exit_status(main))

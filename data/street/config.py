@@ -22,7 +22,8 @@ class StreetConfig:
         shots: pictures of each person in each camera (and outfit); of a test person's, one is the query.
         height, width: size of a picture in pixels.
         seed: another seed is another street: other people, clothes, cameras and places.
-        city: another city has its own people, fashion, cameras and places; cities of one seed share nothing.
+        city: another city has its own people, fashion, cameras and places. Cities 0 and 1, 2 and 3, and so on differ in
+            every trait, others as chance has it.
         train_share: the part of the identities that is for training, rounded to whole people.
         distractors: gallery pictures of passers-by whom no query asks for.
         sharing: people who wear the same clothes, 1 for clothes of one's own.
@@ -59,6 +60,8 @@ class StreetConfig:
                 raise UserError(f"{name} is {getattr(self, name)}, but {why}; give {least} or more")
         if max(self.height, self.width) > 1024:
             raise UserError(f"pictures of {self.height}x{self.width} are too large; give at most 1024 a side")
+        if self.width > 2 * self.height:
+            raise UserError(f"pictures of {self.height}x{self.width} are too wide for a person; give more height")
         if not 0.0 < self.train_share < 1.0:
             raise UserError(f"train_share is {self.train_share}, but it is a part of one; give say 0.5")
         for name in ("likeness", "headings", "standing", "occluded", "hidden_least", "hidden_most"):

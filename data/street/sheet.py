@@ -13,7 +13,6 @@ from PIL import Image, ImageDraw
 
 from common.errors import unknown_name
 from data.street.causes.causes import Causes
-from data.street.causes.occluders import Occluder
 from data.street.config import StreetConfig
 from data.street.drawing.picture import VISIBLE, Drawn, draw
 from data.street.truth import COLOURS
@@ -29,6 +28,9 @@ Row = list[Image.Image | None]
 """Pictures from left to right; None leaves a gap between blocks of columns."""
 
 _ROWS = 6
+
+HIDDEN = (0.15, 0.3, 0.45, 0.6)
+"""Shares of a person that are hidden in the sheet about occlusion."""
 
 
 class _Studio:
@@ -111,13 +113,14 @@ def _cities(studio: _Studio) -> Iterator[Row]:
 
 def _occlusion(studio: _Studio) -> Iterator[Row]:
     """A row is something in the way; from left to right it hides more and more."""
-    for number in range(_ROWS):
-        causes = studio.world.causes(Shot(number % studio.config.identities, 0, number), occluded=True)
+    index = 0
+    for family in ("scenery", "vehicle", "person", "crop", "scenery", "vehicle"):
+        found = None
+        while found is None or found.family != family:
+            causes = studio.world.causes(Shot(index % studio.config.identities, 0, index), occluded=True)
+            found, index = causes.occluder, index + 1
         row: Row = [studio.shown(replace(causes, occluder=None, passer=None))]
-        for hidden in (0.15, 0.3, 0.45, 0.6):
-            assert causes.occluder is not None
-            occluder: Occluder = replace(causes.occluder, hidden=hidden)
-            row.append(studio.shown(replace(causes, occluder=occluder)))
+        row += [studio.shown(replace(causes, occluder=replace(found, hidden=hidden))) for hidden in HIDDEN]
         yield row
 
 

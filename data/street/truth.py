@@ -98,20 +98,28 @@ def end_joints(file: TextIO) -> None:
 
 
 def causes_json(world: World, worn: Iterable[tuple[int, int]]) -> Iterator[str]:
-    """causes.json line by line.
+    """causes.json, entry by entry.
 
     Args:
         worn: identity and outfit number of everything that is worn in some picture, sorted.
     """
-    config = world.config
-
-    def line(value: object) -> str:
-        return json.dumps(plain(value), separators=(",", ":"))
-
     worn = list(worn)
-    yield '{"city":' + line(world.city) + ',\n"fashion":' + line(world.fashion) + ',\n"parts":' + json.dumps(LABELS)
-    yield ',\n"cameras":{\n' + ",\n".join(f'"{n}":{line(world.camera(n))}' for n in range(config.cameras))
-    people = sorted({identity for identity, _ in worn})
-    yield '\n},\n"people":{\n' + ",\n".join(f'"{n}":{line(world.person(n))}' for n in people)
-    outfits = (f'"{identity}/{number}":{line(world.outfit(identity, number))}' for identity, number in worn)
-    yield '\n},\n"outfits":{\n' + ",\n".join(outfits) + "\n}}\n"
+    people = dict.fromkeys(identity for identity, _ in worn)
+    head = {"city": world.city, "fashion": world.fashion, "parts": LABELS}
+    yield "{" + ",\n".join(f'"{name}":{_line(value)}' for name, value in head.items())
+    yield from _table("cameras", ((f"{n}", world.camera(n)) for n in range(world.config.cameras)))
+    yield from _table("people", ((f"{n}", world.person(n)) for n in people))
+    yield from _table("outfits", ((f"{identity}/{n}", world.outfit(identity, n)) for identity, n in worn))
+    yield "}\n"
+
+
+def _table(title: str, entries: Iterable[tuple[str, object]]) -> Iterator[str]:
+    """`"title": {...}`, one line an entry, after what comes before it."""
+    yield f',\n"{title}":{{'
+    for number, (name, value) in enumerate(entries):
+        yield f'{"," if number else ""}\n"{name}":{_line(value)}'
+    yield "\n}"
+
+
+def _line(value: object) -> str:
+    return json.dumps(plain(value), separators=(",", ":"))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -92,7 +94,15 @@ _worker: tuple[World, Path] | None = None
 def _start_worker(config: StreetConfig, part: Path) -> None:
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which stops the workers
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     _worker = World(config), part
+
+
+def _end_with(parent: int) -> None:
+    """End this process soon after `parent`, which may be killed without a chance to end it."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
 
 
 def _draw_in_worker(batch: list[Place]) -> list[Written]:

@@ -47,7 +47,8 @@ class Stream(IntEnum):
 class Shot:
     """One picture: the `index`-th of `identity` in `camera`, all from 0, in the person's outfit number `outfit`.
 
-    The outfit decides nothing but the clothes: two shots that differ in it alone differ in clothes alone.
+    The outfit decides nothing but the clothes: two shots that differ in it alone differ in clothes alone. (Something in
+    the way stands where it hides its share of the clothed person, so it may stand a little elsewhere.)
     Passers-by come after the identities.
     """
 
@@ -64,6 +65,7 @@ class World:
         self.config = config
         self._scenes: dict[int, Scene] = {}
         self._cameras: dict[int, Camera] = {}
+        self._owner, self._wardrobe = -1, list[Outfit]()
 
     def generator(self, stream: Stream, *keys: int) -> np.random.Generator:
         """The stream of one cause and its owner; no other call ever shares it."""
@@ -72,7 +74,7 @@ class World:
 
     @cached_property
     def city(self) -> City:
-        # Cities of one seed know of each other, so that no two are alike by chance.
+        # Cities of one seed know of each other, so that the two of a pair are never alike by chance.
         return City.draw(self.config.city, self._of_all_cities(Stream.CITY))
 
     @cached_property
@@ -83,11 +85,20 @@ class World:
         return np.random.default_rng(np.random.SeedSequence((self.config.seed, int(stream))))
 
     @cached_property
+    def training(self) -> frozenset[int]:
+        """The identities (from 0) that are for training; all others are asked for in the test."""
+        order = self.generator(Stream.SPLIT).permutation(self.config.identities)
+        return frozenset(order[: self.config.train_identities].tolist())
+
+    @cached_property
     def _wardrobes(self) -> NDArray[np.int64]:
-        """`(identities,)`: whose clothes each person wears; `sharing` people have one wardrobe."""
+        """`(identities,)`: whose clothes each person wears; `sharing` people for training, or for the test, have one
+        wardrobe."""
         order = self.generator(Stream.WARDROBE).permutation(self.config.identities)
+        trains = np.isin(order, list(self.training))
         wardrobes = np.empty(self.config.identities, dtype=np.int64)
-        wardrobes[order] = order[np.arange(len(order)) // self.config.sharing * self.config.sharing]
+        for side in (order[trains], order[~trains]):
+            wardrobes[side] = side[np.arange(len(side)) // self.config.sharing * self.config.sharing]
         return wardrobes
 
     def person(self, identity: int) -> Person:
@@ -96,11 +107,12 @@ class World:
     def outfit(self, identity: int, number: int = 0) -> Outfit:
         """Outfit `number` of somebody's wardrobe, unlike those before it."""
         owner = int(self._wardrobes[identity]) if identity < self.config.identities else identity
-        wardrobe: list[Outfit] = []
-        for earlier in range(number + 1):
-            generator = self.generator(Stream.OUTFIT, owner, earlier)
-            wardrobe.append(Outfit.draw(self.fashion, generator, unlike=wardrobe))
-        return wardrobe[number]
+        if owner != self._owner:  # pictures come person by person, so one wardrobe is kept
+            self._owner, self._wardrobe = owner, []
+        for further in range(len(self._wardrobe), number + 1):
+            generator = self.generator(Stream.OUTFIT, owner, further)
+            self._wardrobe.append(Outfit.draw(self.fashion, generator, unlike=self._wardrobe))
+        return self._wardrobe[number]
 
     def camera(self, camera: int) -> Camera:
         if camera not in self._cameras:

@@ -49,7 +49,7 @@ THINGS: Mapping[str, Thing] = {
     "board": Thing("scenery", _ANYWHERE, 0.8, _LOUD),
     "bench": Thing("scenery", ("below",), 0.45, ((120, 84, 54), (146, 112, 76), (84, 88, 84))),
     "railing": Thing("scenery", ("below",), 0.3, _METAL),
-    "car": Thing("vehicle", _ANYWHERE, 0.9, _LACQUER),
+    "car": Thing("vehicle", ("below",), 0.9, _LACQUER),
     "van": Thing("vehicle", _ASIDE, 1.0, _LACQUER),
     "bicycle": Thing("vehicle", _ANYWHERE, 0.25, _LOUD),
 }

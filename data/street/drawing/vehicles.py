@@ -39,15 +39,12 @@ _CABINS: dict[bool, tuple[tuple[Point, ...], ...]] = {
 
 
 def car(easel: Easel, occluder: Occluder) -> None:
-    """A parked car that faces right; its nose reaches farther the more it shall hide."""
+    """A parked car that faces right, before somebody who stands behind it; the taller the more it shall hide."""
     first, second, third = occluder.form
     tall = easel.height * min(0.46 + 0.5 * occluder.hidden + 0.1 * second, 0.98)
     ground = easel.height * (1.0 + 0.14 * second)
     long = tall * (2.5 + 0.4 * first)
-    if occluder.side == "below":
-        nose = easel.width * 0.5 + long * (0.25 + 0.45 * third)
-    else:
-        nose = easel.width * (1.0 + 2.2 * occluder.hidden)
+    nose = easel.width * 0.5 + long * (0.25 + 0.45 * third)
     place_car(easel, (nose, ground), long, tall, occluder.colour, hatch=first > 0.5)
 
 
@@ -93,7 +90,7 @@ def van(easel: Easel, occluder: Occluder) -> None:
     top = easel.height * (0.16 * first - 0.08)
     ground = easel.height * (1.0 + 0.12 * second)
     tall = ground - top
-    long, nose = tall * 2.0, easel.width * (1.0 + 0.9 * occluder.hidden)
+    long, nose = tall * 2.0, easel.width * 0.97
 
     def at(x: float, y: float) -> Point:
         return nose - (1.0 - x) * long, ground - y * tall

@@ -48,7 +48,10 @@ def scores(surface: Surface, projected: Array, tall: float, front: Mask | None) 
     before = (lie.depth + lie.thick - near) / (surface.view.scale * samples * tall)
     within = lie.depth - lie.thick <= near
     parts = np.array([limb.part for limb in surface.limbs])
-    hides = np.where(within, (before > _WITHIN) & ~_WORN[parts], before > _APART) & (lie.facing > 0.0)
+    hides = np.where(within, (before > _WITHIN) & ~_WORN[parts], before > _APART)
+    # What is carried is worn over everything, also where an arm reaches into it.
+    hides |= (parts == Part.BAG)[:, None] & (before > 0.0)
+    hides &= lie.facing > 0.0
     found = np.where(hides.any(axis=0), BEHIND_ONESELF, VISIBLE)
     rows, columns = np.floor(y).astype(np.int64), np.floor(x).astype(np.int64)
     outside = (rows < 0) | (columns < 0) | (rows >= surface.height) | (columns >= surface.width)

@@ -58,12 +58,6 @@ def nothing(world: World) -> Mapping[str, str]:
     return {}
 
 
-def train_people(world: World) -> frozenset[int]:
-    """The identities (from 0) that are for training; all others are asked for in the test."""
-    order = world.generator(Stream.SPLIT).permutation(world.config.identities)
-    return frozenset(order[: world.config.train_identities].tolist())
-
-
 def frame(world: World, identity: int, camera: int) -> int:
     """When somebody comes into a camera's view, in frames from its start."""
     return int(world.generator(Stream.FRAME, identity, camera).integers(0, 200_000))

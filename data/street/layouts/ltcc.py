@@ -19,7 +19,6 @@ from data.street.layouts.layout import (
     frame,
     no_passers_by,
     nothing,
-    train_people,
 )
 from data.street.world import Shot, World
 
@@ -30,7 +29,7 @@ SESSION = 250_000
 
 def places(world: World) -> Iterator[Place]:
     """In the order of identity, camera, outfit and shot."""
-    config, training = world.config, train_people(world)
+    config, training = world.config, world.training
     for identity in range(config.identities):
         for camera in range(config.cameras):
             began = frame(world, identity, camera)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from data.street.config import StreetConfig
-from data.street.layouts.layout import GALLERY, QUERY, TRAIN, Layout, Place, frame, nothing, one_outfit, train_people
+from data.street.layouts.layout import GALLERY, QUERY, TRAIN, Layout, Place, frame, nothing, one_outfit
 from data.street.world import Shot, World
 
 FOLDERS = {TRAIN: "bounding_box_train", QUERY: "query", GALLERY: "bounding_box_test"}
@@ -21,7 +21,7 @@ Placed = Callable[[str, int, Shot, int], Place]
 
 def in_order(world: World, place: Placed) -> Iterator[Place]:
     """In the order of identity, camera and shot; passers-by last."""
-    config, training = world.config, train_people(world)
+    config, training = world.config, world.training
     for identity in range(config.identities):
         for camera in range(config.cameras):
             began = frame(world, identity, camera)

@@ -21,7 +21,6 @@ from data.street.layouts.layout import (
     is_for_validation,
     no_passers_by,
     one_outfit,
-    train_people,
 )
 from data.street.world import Shot, World
 
@@ -34,7 +33,7 @@ _THIRD = 70_000
 
 def places(world: World) -> Iterator[Place]:
     """In the order of identity, camera and shot."""
-    config, training = world.config, train_people(world)
+    config, training = world.config, world.training
     numbers = {True: count(), False: count()}
     for identity in range(config.identities):
         trains = identity in training

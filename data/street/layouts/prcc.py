@@ -20,7 +20,6 @@ from data.street.layouts.layout import (
     is_for_validation,
     no_passers_by,
     nothing,
-    train_people,
 )
 from data.street.world import Shot, World
 
@@ -31,7 +30,7 @@ FOLDERS = {TRAIN: "rgb/train", VALIDATION: "rgb/val"}
 
 def places(world: World) -> Iterator[Place]:
     """In the order of identity, camera and shot."""
-    config, training = world.config, train_people(world)
+    config, training = world.config, world.training
     for identity in range(config.identities):
         for camera, letter in enumerate(CAMERAS):
             for index in range(config.shots):

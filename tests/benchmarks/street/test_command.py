@@ -29,13 +29,16 @@ def test_all_claims_go_into_the_document_and_the_status(
         "# The street\n\n<!-- evidence: written by a command, begin -->\nold\n<!-- evidence: end -->\n\nend\n"
     )
     monkeypatch.setattr(command, "CLAIMS", {"a": lambda _: finding(True), "b": lambda _: finding(True)})
-    assert command.main(["--size", "tiny"], tmp_path) == 0
+    before = document.read_text()
+    assert command.main(["--size", "tiny"], tmp_path) == 0  # from which nothing can be told
+    assert document.read_text() == before
+    assert command.main(["--size", "small"], tmp_path) == 0
     text = document.read_text()
     assert text.startswith("# The street\n\n<!--")
     assert text.endswith("-->\n\nend\n")
     assert "old" not in text
     assert text.count("Water is wet") == 2
-    assert "python3 -m benchmarks.street --size tiny" in text
+    assert "python3 -m benchmarks.street --size small" in text
     monkeypatch.setitem(command.CLAIMS, "b", lambda _: finding(False))
     assert command.main(["--size", "tiny", "--only", "b"], tmp_path) == 1
     assert document.read_text() == text
@@ -43,6 +46,8 @@ def test_all_claims_go_into_the_document_and_the_status(
 
 
 def test_a_claim_that_needs_no_training_is_tried(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command.main(["--size", "tiny", "--only", "a"], tmp_path)
-    assert "| same-clothes |" in capsys.readouterr().out
+    status = command.main(["--size", "tiny", "--only", "a"], tmp_path)
+    told = capsys.readouterr().out
+    assert "| same-clothes |" in told
+    assert status == int("**not held**" in told)
     assert (tmp_path / "datasets" / "ladders" / "clothes-tiny" / "street.json").is_file()

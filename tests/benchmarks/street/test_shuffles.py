@@ -28,6 +28,8 @@ def test_the_background_is_away_from_both_figures() -> None:
         for column in range(90):
             near = 20 - AWAY <= row < 80 + AWAY and any(left - AWAY <= column < left + 5 + AWAY for left in (20, 50))
             assert found[row, column] == (not near and row < 25), (row, column)
+    assert np.array_equal(background(drawn(20), drawn(50), shadow=True)[:25], found[:25])
+    assert background(drawn(20), drawn(50), shadow=True)[95:].all()
 
 
 def test_causes_change_only_what_depends_on_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,7 +115,9 @@ def test_a_picture_that_does_not_tell_is_named(tmp_path: Path, wrong: str) -> No
 def test_a_test_picture_that_does_not_tell_is_named(tmp_path: Path, wrong: str) -> None:
     root = prcc_tree(tmp_path)
     picture(root / "rgb" / wrong)
-    with pytest.raises(UserError, match=rf"1 of 10 file names .* do not tell .*: rgb/{wrong}; expected rgb/train/PID/A"):
+    with pytest.raises(
+        UserError, match=rf"1 of 10 file names .* do not tell .*: rgb/{wrong}; expected rgb/train/PID/A"
+    ):
         read("prcc", root, "prcc")
 
 

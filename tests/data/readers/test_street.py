@@ -66,11 +66,11 @@ def test_the_lines_of_the_catalog_ask_every_named_split(tmp_path: Path, monkeypa
         *("street", "street-clothes", "street-occlusion", "street-detail", "street-pose"),
         *("street-city-a", "street-city-b"),
     }
-    assert {entry.options["split"] for entry in lines.values()} == set(SPLITS)
+    assert {entry.options.get("split", "standard") for entry in lines.values()} == set(SPLITS)
     assert len({entry.root for entry in lines.values()}) == len(lines)
     for name, entry in lines.items():
         dataset = find(name, catalog=tmp_path / "datasets.yml")
-        split, part = entry.options["split"], entry.options.get("part")
+        split, part = entry.options.get("split", "standard"), entry.options.get("part")
         layout = split_of(split).settings.get("layout", "market")
         of_part = f", part {part}" if part else ""
         assert dataset.notes == (f"{NOTE}split {split}, size tiny{of_part}, layout {layout}",)
@@ -156,3 +156,23 @@ def test_of_two_processes_the_first_is_right(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(reader, "write_street", never)
     with pytest.raises(UserError, match="No space left"):
         read("street", tmp_path / "full", "town", size="tiny")
+
+
+def test_another_split_than_the_catalog_says_is_refused(tmp_path: Path) -> None:
+    write_street(tmp_path / "hidden", split_of("occlusion").streets("tiny")["street"])
+    with pytest.raises(
+        UserError, match=r"is the street's split clothes, and .* holds split occlusion"
+    ):
+        find("street-clothes", tmp_path / "hidden")
+    write_street(tmp_path / "b", split_of("city2city").streets("tiny")["target"])
+    with pytest.raises(UserError, match=r"part source, and .* holds split city2city, size tiny, part target"):
+        find("street-city-a", tmp_path / "b")
+    assert len(find("street", tmp_path / "hidden").train)
+
+
+def test_a_street_of_another_version_is_refused(tmp_path: Path) -> None:
+    write_street(tmp_path / "old", split_of("standard").streets("tiny")["street"])
+    manifest = tmp_path / "old" / "street.json"
+    manifest.write_text(manifest.read_text().replace('"format": 2', '"format": 1'))
+    with pytest.raises(UserError, match=r"drawn by another version .*format 1, now 2"):
+        find("street", tmp_path / "old")

@@ -7,14 +7,20 @@ from itertools import product
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from data.street.causes.causes import Causes
 from data.street.causes.occluders import THINGS, Occluder
-from data.street.causes.poses import COCO, Pose
+from data.street.causes.outfits import Outfit
+from data.street.causes.palette import Array
+from data.street.causes.people import Person
+from data.street.causes.poses import COCO, Joints, Pose
+from data.street.causes.scenes import Scene
 from data.street.config import StreetConfig
+from data.street.drawing import picture
 from data.street.drawing.crops import cropped
 from data.street.drawing.fronts import moved, shift_to_hide
-from data.street.drawing.parts import Part, plain, tube
+from data.street.drawing.parts import Limb, Part, plain, tube
 from data.street.drawing.picture import BEHIND_ONESELF, HIDDEN, LABELS, VISIBLE, Drawn, draw, majority
 from data.street.drawing.shadows import lightness
 from data.street.drawing.views import View
@@ -130,7 +136,7 @@ def test_joints_on_the_far_side_are_behind_oneself(world: World, heading: float,
         causes = whole(causes_of(world, number))
         figure = causes.figure
         bare = replace(figure.outfit, bag_kind="none", hat_kind="none")
-        head = replace(figure.person, hair_style="cropped")
+        head = replace(figure.person, hair_style="cropped", bag_kind="none")
         level = replace(causes, camera=replace(causes.camera, height=1.3, roll=0.0),
                         figure=replace(figure, person=head, outfit=bare))  # fmt: skip
         drawn = draw(posed(level, heading), HEIGHT, WIDTH)
@@ -351,3 +357,79 @@ def test_there_is_least_light_at_the_feet(world: World) -> None:
     reached = lightness(view, causes.camera, HEIGHT, WIDTH)
     assert reached.shape == (HEIGHT, WIDTH)
     assert 0.0 < reached.min() <= reached[80, 24] < 0.6 < 0.95 < reached[5, 24] <= 1.0
+
+
+def test_a_bag_hides_the_arm_that_reaches_into_it(world: World) -> None:
+    """Wherever the pixel of an elbow or hip shows the person's own bag, the joint is not seen."""
+    bags = 0
+    for number in range(30):
+        for heading in (0.6, 2.2, 4.0, 5.4):
+            causes = whole(causes_of(world, number))
+            carried = replace(causes.figure.person, bag_kind="crossbody")
+            posing = posed(replace(causes, figure=replace(causes.figure, person=carried)), heading)
+            drawn = draw(posing, HEIGHT, WIDTH)
+            for name in ("left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip"):
+                x, y, seen = drawn.joints[COCO.index(name)].tolist()
+                if 0 <= x < WIDTH and 0 <= y < HEIGHT:
+                    block = drawn.parts[max(int(y) - 1, 0) : int(y) + 2, max(int(x) - 1, 0) : int(x) + 2]
+                    if (block == LABELS.index("bag")).all():
+                        bags += 1
+                        assert seen != VISIBLE, (number, heading, name)
+    assert bags > 20
+
+
+class Wall(Scene):
+    """One grey all over, lit evenly."""
+
+    def __init__(self, grey: float) -> None:
+        super().__init__(Image.new("RGB", (1, 1)), np.ones(4096, dtype=np.float32))
+        object.__setattr__(self, "grey", grey)
+
+    def window(self, place: float, zoom: float, drop: float, height: int, width: int) -> Array:
+        return np.full((height, width, 3), vars(self)["grey"], dtype=np.float32)
+
+
+def plain_camera(causes: Causes) -> Causes:
+    """A camera that shows every pixel as it is, and light without shadows."""
+    clear = replace(
+        causes.camera, blur=0.0, shake=1.0, halo=0.0, noise=0.0, focal=1000.0, lift=0.0, contrast=0.0,
+        sun=np.zeros(3, dtype=np.float32), sky=np.ones(3, dtype=np.float32),
+    )  # fmt: skip
+    return replace(causes, camera=clear)
+
+
+def test_the_picture_shows_the_person_where_the_part_map_has_them(world: World) -> None:
+    """Before a black and before a white wall only the person's pixels are alike; their middle is the part map's."""
+    for number in range(6):
+        causes = plain_camera(whole(causes_of(world, number)))
+        dark, bright = (
+            np.asarray(draw(replace(causes, scene=Wall(grey)), 128, 64).picture, dtype=float).mean(axis=2)
+            for grey in (0.0, 1.0)
+        )
+        parts = draw(causes, 128, 64).parts > 0
+        # Far above the feet, where no shadow falls on the wall.
+        rows = np.arange(128) < 64
+        person = 1.0 - np.clip((bright - dark) / max(float((bright - dark).max()), 1.0), 0.0, 1.0)
+        person[~rows], parts = 0.0, parts & rows[:, None]
+        for axis in (0, 1):
+            places = np.arange(person.shape[axis]).reshape(-1, 1) if axis == 0 else np.arange(person.shape[1])
+            seen = float((person * places).sum() / person.sum())
+            told = float((parts * places).sum() / parts.sum())
+            assert seen == pytest.approx(told, abs=0.3), (number, axis)
+
+
+@pytest.mark.parametrize("name", ["nose", "left_wrist", "right_elbow", "left_knee", "right_ankle"])
+def test_a_ball_at_a_joint_is_drawn_where_the_joint_is_told(
+    world: World, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ball(person: Person, outfit: Outfit, pose: Pose, at: Joints) -> list[Limb]:
+        return [tube(at[name], at[name], (0.06, 0.06), plain(np.ones(3, dtype=np.float32)), Part.TORSO)]
+
+    monkeypatch.setattr(picture, "limbs", ball)
+    for number in range(6):
+        drawn = draw(whole(causes_of(world, number)), 256, 128)
+        x, y, _ = drawn.joints[COCO.index(name)].tolist()
+        if 8 < x < 120 and 8 < y < 248:
+            rows, columns = np.nonzero(drawn.parts)
+            assert float(columns.mean()) + 0.5 == pytest.approx(x, abs=0.35)
+            assert float(rows.mean()) + 0.5 == pytest.approx(y, abs=0.35)

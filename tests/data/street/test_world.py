@@ -69,11 +69,15 @@ def test_another_seed_or_city_has_other_people_clothes_and_cameras(world: World,
     assert {"person", "outfit", "pose", "camera"} <= differing(world.causes(Shot(0, 0, 0)), other.causes(Shot(0, 0, 0)))
 
 
-@pytest.mark.parametrize("sharing", [1, 2, 4, 6])
-def test_as_many_share_their_clothes_as_are_asked_to(sharing: int) -> None:
+@pytest.mark.parametrize("sharing", [1, 2, 3, 6])
+def test_as_many_share_their_clothes_as_are_asked_to_for_training_and_for_the_test(sharing: int) -> None:
     street = World(replace(CONFIG, sharing=sharing, identities=12))
-    worn = [repr(plain(street.outfit(identity, 2))) for identity in range(12)]
-    assert sorted(worn.count(one) for one in set(worn)) == [sharing] * (12 // sharing)
+    worn = {identity: repr(plain(street.outfit(identity, 2))) for identity in range(12)}
+    training = [worn[identity] for identity in street.training]
+    asked = [worn[identity] for identity in set(worn) - street.training]
+    assert not set(training) & set(asked)
+    for side in (training, asked):
+        assert sorted(side.count(one) for one in set(side)) == [sharing] * (6 // sharing)
     assert len({repr(plain(street.person(identity))) for identity in range(12)}) == 12
 
 

@@ -6,13 +6,14 @@ import json
 import re
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from common.errors import UserError
 from common.files import sha256_of
-from data.street import StreetConfig, write_street
+from data.street import StreetConfig, write_street, writer
 from data.street.__main__ import main
 
 SMALL = StreetConfig(identities=5, cameras=3, shots=3, height=64, width=32, distractors=4)
@@ -108,9 +109,67 @@ def test_another_street_is_replaced_only_by_force(tmp_path: Path) -> None:
     assert write_street(tmp_path / "out", other, force=True).fresh
     assert json.loads((tmp_path / "out" / "street.json").read_text())["config"]["seed"] == 9
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
-    next((tmp_path / "out" / "query").iterdir()).unlink()
-    with pytest.raises(UserError, match="added or removed"):
-        write_street(tmp_path / "out", other)
+
+
+@pytest.mark.parametrize("lost", ["query/*.jpg", "parts/query/*.png", "joints.json", "pictures.jsonl", "causes.json"])
+def test_a_street_that_is_not_whole_is_drawn_again_by_force(tmp_path: Path, lost: str) -> None:
+    tiny = StreetConfig(identities=2, cameras=2, shots=2, height=32, width=16)
+    write_street(tmp_path / "out", tiny)
+    before = hashes(tmp_path / "out")
+    next((tmp_path / "out").glob(lost)).unlink()
+    with pytest.raises(UserError, match=r"holds this street, but .* missing.*--force"):
+        write_street(tmp_path / "out", tiny)
+    assert write_street(tmp_path / "out", tiny, force=True).fresh
+    assert hashes(tmp_path / "out") == before
+
+
+def test_an_empty_or_added_picture_is_said(tmp_path: Path) -> None:
+    tiny = StreetConfig(identities=2, cameras=2, shots=2, height=32, width=16)
+    write_street(tmp_path / "out", tiny)
+    picture = next((tmp_path / "out" / "query").iterdir())
+    picture.write_bytes(b"")
+    with pytest.raises(UserError, match=f"{picture.name} is missing or empty"):
+        write_street(tmp_path / "out", tiny)
+    write_street(tmp_path / "out", tiny, force=True)
+    (tmp_path / "out" / "query" / "0009_c1s1_000000_00.jpg").write_bytes(picture.read_bytes())
+    with pytest.raises(UserError, match="query/0009_c1s1_000000_00.jpg was added"):
+        write_street(tmp_path / "out", tiny)
+
+
+def test_what_comes_into_the_folder_while_it_is_drawn_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = StreetConfig(identities=2, cameras=2, shots=2, height=32, width=16)
+    record = writer._record
+
+    def meanwhile(*arguments: Any) -> dict[str, int]:
+        counts = record(*arguments)
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "holiday.jpg").write_bytes(b"mine")
+        return counts
+
+    monkeypatch.setattr(writer, "_record", meanwhile)
+    with pytest.raises(UserError, match="no street"):
+        write_street(tmp_path / "out", tiny)
+    assert (tmp_path / "out" / "holiday.jpg").read_bytes() == b"mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_who_is_first_with_the_same_street_is_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny = StreetConfig(identities=2, cameras=2, shots=2, height=32, width=16)
+    record = writer._record
+
+    def meanwhile(*arguments: Any) -> dict[str, int]:
+        counts = record(*arguments)
+        monkeypatch.setattr(writer, "_record", record)
+        write_street(tmp_path / "out", tiny)
+        (tmp_path / "out" / "street.json").touch()
+        return counts
+
+    monkeypatch.setattr(writer, "_record", meanwhile)
+    assert write_street(tmp_path / "out", tiny).counts == {"train": 4, "query": 2, "gallery": 2}
+    assert not write_street(tmp_path / "out", tiny).fresh
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 @pytest.mark.parametrize("manifest", [None, "{}", "[]", "not json"])
