@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from common.environment import ROOT, require_packages
+from common.errors import UserError
 
 require_packages("torch", "ignite", "pydantic")
 
@@ -50,6 +51,8 @@ def main() -> int:
     own = ["name=demo", f"data.root={STREET_FOLDER}", *overrides]
     config = load(Path("configs/demo.yml"), own, options_of)
     folders = Folders.of(config)
+    if isinstance(config.data.root, tuple):
+        raise UserError("the demo makes one street and learns from it; for several sources use train.sh")
     street = config.data.root or STREET_FOLDER
     if not (folders.checkpoints / INTERRUPTED).exists():
         config = config.changed(train={"restart": True})

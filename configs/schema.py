@@ -6,15 +6,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    TypeAdapter,
+    field_validator,
+    model_validator,
+)
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Colour = Annotated[int, Field(ge=0, le=255)]
+
+
+def _one_or_several(one: Any) -> Callable[[Any], Any]:
+    """Read a value, or a list of them; a list of one is that one. An error names what is wrong, not both readings."""
+    single: TypeAdapter[Any] = TypeAdapter(one)
+    several: TypeAdapter[Any] = TypeAdapter(tuple[one, ...])
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, (list, tuple)):
+            return single.validate_python(value)
+        values = several.validate_python(value)
+        return values[0] if len(values) == 1 else values
+
+    return read
+
+
+Names = Annotated[str | tuple[str, ...], BeforeValidator(_one_or_several(str))]
+Roots = Annotated[Path | tuple[Path | None, ...] | None, BeforeValidator(_one_or_several(Path | None))]
 
 
 class Section(BaseModel):
@@ -59,9 +86,9 @@ class Augment(Section):
 class Data(Section):
     """Which pictures, of what size."""
 
-    source: str = "market"  # trained on: a name in configs/datasets.yml, or a reader with `root`
-    root: Path | None = None  # where it lies; overrides datasets.yml and REID_ROOT_<NAME>
-    target: str | None = None  # evaluated on; the source itself when not given
+    source: Names = "market"  # trained on: a name in configs/datasets.yml, or a reader with `root`; or a list of them
+    root: Roots = None  # where it lies; overrides datasets.yml and REID_ROOT_<NAME>; of several sources a list, or none
+    target: str | None = None  # evaluated on (and adapted to); the source itself when not given and there is one
     target_root: Path | None = None
     height: int = Field(256, ge=16)
     width: int = Field(128, ge=16)
@@ -70,11 +97,55 @@ class Data(Section):
     workers: int = Field(4, ge=0)  # loader processes per rank; does not change what is loaded
     augment: Augment = Augment()
 
+    @field_validator("source")
+    @classmethod
+    def _some_source(cls, source: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if source == ():
+            raise ValueError("name at least one dataset to train on")
+        return source
+
+    @model_validator(mode="after")
+    def _several_sources(self) -> Data:
+        if isinstance(self.source, str):
+            if isinstance(self.root, tuple):
+                raise ValueError(f"root lists {len(self.root)} folders for the one source {self.source}; give one")
+            return self
+        names = ", ".join(self.source)
+        if self.root is not None and (isinstance(self.root, Path) or len(self.root) != len(self.source)):
+            given = 1 if isinstance(self.root, Path) else len(self.root)
+            raise ValueError(
+                f"root gives {given} folder(s) for {len(self.source)} sources ({names}); give a list of"
+                f" {len(self.source)} (null where configs/datasets.yml knows), or none"
+            )
+        twice = next((name for name, root in self.sources if self.sources.count((name, root)) > 1), None)
+        if twice is not None:
+            raise ValueError(f"source lists {twice} twice with the same root; name each dataset once")
+        if not self.target:
+            raise ValueError(f"of several sources ({names}) none is the target; say with data.target what is evaluated")
+        if self.source.count(self.target) > 1 and self.target_root is None:
+            raise ValueError(
+                f"source lists {self.target} more than once; say with data.target_root which one is evaluated"
+            )
+        return self
+
+    @property
+    def sources(self) -> tuple[tuple[str, Path | None], ...]:
+        """Every dataset trained on with labels, and its folder where the configuration gives one."""
+        if isinstance(self.source, str):
+            root = None if isinstance(self.root, tuple) else self.root
+            return ((self.source, root),)
+        roots = self.root if isinstance(self.root, tuple) else (None,) * len(self.source)
+        return tuple(zip(self.source, roots, strict=True))
+
 
 class Batches(Section):
-    """How pictures are grouped. `size` is global: it is divided over the processes."""
+    """How pictures are grouped. `size` is global: it is divided over the processes.
 
-    kind: Literal["identity", "random"] = "identity"  # identity: P persons x K pictures
+    `identity`: P persons with K pictures each. `random`: all rows in random order. `domains`: half source and half
+    target, for methods that adapt.
+    """
+
+    kind: Literal["identity", "random", "domains"] = "identity"
     size: int = Field(64, ge=2)
     instances: int = Field(4, ge=1)  # K
 
@@ -82,6 +153,8 @@ class Batches(Section):
     def _whole_identities(self) -> Batches:
         if self.kind == "identity" and self.size % self.instances:
             raise ValueError(f"size {self.size} is not a multiple of instances {self.instances}")
+        if self.kind == "domains" and self.size % 2:
+            raise ValueError(f"size {self.size} cannot be half source and half target; give an even number")
         return self
 
 
@@ -198,10 +271,9 @@ class Config(Section):
     @property
     def target(self) -> str:
         """The dataset that is evaluated."""
-        return self.data.target or self.data.source
+        return self.data.target or self.data.sources[0][0]
 
     @property
     def target_root(self) -> Path | None:
         """Its folder, when the configuration gives one."""
-        same = self.data.target in (None, self.data.source)
-        return self.data.target_root or (self.data.root if same else None)
+        return self.data.target_root or dict(self.data.sources).get(self.target)

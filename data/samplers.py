@@ -2,7 +2,7 @@
 
 The list depends on (seed, epoch) only, so a run that is resumed, or spread over other processes, sees the same
 pictures with the same augmentation. `DistributedSampler` and its kin stride rows over the processes, which tears
-identity batches apart; here a process takes a contiguous part of every batch.
+identity batches apart; here a process takes a contiguous part of every batch, or of each of its halves.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from common.contracts import SOURCE, TARGET
 from common.errors import UserError
 from configs.schema import Batches
 from data.samples import Ints
@@ -50,12 +51,16 @@ class EpochBatches(ABC):
 
     def __iter__(self) -> Iterator[list[Key]]:
         rows = self.rows(np.random.default_rng((self.seed, self.epoch)))
-        share = self.size // self.world
-        first = self.rank * share
+        places = self.places()
         for number in range(self._start, len(self)):
-            begin = number * self.size + first
-            part = rows[number, first : first + share].tolist()
-            yield [Key(row, self.epoch, begin + offset) for offset, row in enumerate(part)]
+            positions = (number * self.size + places).tolist()
+            part = rows[number, places].tolist()
+            yield [Key(row, self.epoch, position) for row, position in zip(part, positions, strict=True)]
+
+    def places(self) -> Ints:
+        """The columns of `rows` that this process takes, `(size / world,)`."""
+        share = self.size // self.world
+        return np.arange(self.rank * share, (self.rank + 1) * share)
 
     @abstractmethod
     def __len__(self) -> int:
@@ -156,10 +161,82 @@ class IdentityBatches(EpochBatches):
             yield random.permutation(chosen).tolist()
 
 
-def build_batches(config: Batches, labels: Ints, seed: int, rank: int, world: int) -> EpochBatches:
-    """The sampler that a configuration asks for."""
+class DomainBatches(EpochBatches):
+    """Half source, half target: picture k of the source half stands beside picture k of the target half.
+
+    Every row of both domains comes in every epoch, whose length is that of the longer one; the shorter one comes again
+    in fresh orders, each of its rows as often as any other or once more. No row stands twice in a batch while there
+    are others. A process takes the same part of both halves, so a pair stays together whatever their number.
+
+    Args:
+        source, target: rows of the training set.
+        size: global, of both halves together.
+    """
+
+    def __init__(self, source: Ints, target: Ints, size: int, seed: int, rank: int = 0, world: int = 1) -> None:
+        if size % (2 * world):
+            where = "" if world == 1 else f" in each of {world} processes"
+            raise UserError(
+                f"batches.size={size} cannot be half source and half target{where}; choose a multiple of {2 * world}"
+            )
+        super().__init__(size, seed, rank, world)
+        for title, rows in (("source", source), ("target", target)):
+            if not len(rows):
+                raise UserError(f"batches.kind=domains needs training pictures of the {title}, and there are none")
+        self._source, self._target = source, target
+        self.half = size // 2
+
+    def __len__(self) -> int:
+        return -(-max(len(self._source), len(self._target)) // self.half)
+
+    def rows(self, random: np.random.Generator) -> Ints:
+        halves = [_dealt(rows, len(self), self.half, random) for rows in (self._source, self._target)]
+        return np.concatenate(halves, axis=1)
+
+    def places(self) -> Ints:
+        share = self.half // self.world
+        pairs = np.arange(self.rank * share, (self.rank + 1) * share)
+        return np.concatenate([pairs, self.half + pairs])
+
+
+def _dealt(rows: Ints, batches: int, size: int, random: np.random.Generator) -> Ints:
+    """`rows` in one random order after another, `(batches, size)`.
+
+    How often two rows come, in a batch or in all together, differs by one at most.
+    """
+    whole, rest = divmod(size, len(rows))
+    parts = [random.permuted(np.tile(rows, (batches, 1)), axis=1) for _ in range(whole)]
+    dealt: list[Ints] = []
+    missing = batches * rest
+    while missing > 0:
+        order = random.permutation(rows)
+        # The order before ended inside a batch: what this one already holds comes after what fills it up.
+        begun = missing % rest
+        if begun:
+            fresh = np.flatnonzero(~np.isin(order, dealt[-1][begun - rest :]))[:begun]
+            order = np.concatenate([order[fresh], np.delete(order, fresh)])
+        dealt.append(order[:missing])
+        missing -= len(dealt[-1])
+    tail = np.concatenate([np.empty(0, dtype=np.int64), *dealt]).reshape(batches, rest)
+    return np.concatenate([*parts, tail], axis=1)
+
+
+def build_batches(config: Batches, labels: Ints, domain: Ints, seed: int, rank: int, world: int) -> EpochBatches:
+    """The sampler that a configuration asks for.
+
+    Args:
+        labels, domain: columns of the training set; −1 and `SOURCE` or `TARGET` as there.
+    """
     if config.size // world < 2:
         raise UserError(f"batches.size={config.size} leaves each process one picture; BatchNorm needs two, give more")
     if config.kind == "identity":
         return IdentityBatches(labels, config.size, config.instances, seed, rank, world)
-    return RandomBatches(np.arange(len(labels)), config.size, seed, rank, world)
+    if config.kind == "random":
+        return RandomBatches(np.arange(len(labels)), config.size, seed, rank, world)
+    if config.size == 2 * world:
+        raise UserError(
+            f"batches.size={config.size} leaves each process one picture of a domain; BatchNorm needs two, give"
+            f" {4 * world} or more"
+        )
+    source = np.flatnonzero((domain == SOURCE) & (labels >= 0))
+    return DomainBatches(source, np.flatnonzero(domain == TARGET), config.size, seed, rank, world)

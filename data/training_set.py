@@ -62,6 +62,25 @@ class TrainingSet:
             row -= len(split)
         raise IndexError(row)
 
+    def fingerprint(self) -> str:
+        """16 hex digits that change with the pictures and identities of any split, and with the domain of a row.
+
+        Of a single source it is the split's own.
+        """
+        if len(self.splits) == 1:
+            return self.splits[0].fingerprint()
+        splits = "".join(split.fingerprint() for split in self.splits)
+        return hashlib.sha256(splits.encode() + self.domain.tobytes()).hexdigest()[:16]
+
+    def hidden_labels(self) -> Ints:
+        """`(N,)` whose pictures the target's are in truth: 0, 1, …; −1 where nobody knows, and in the source.
+
+        They tell how well something was found without them. What learns must never see them.
+        """
+        domains = np.split(self.domain, np.cumsum([len(split) for split in self.splits])[:-1])
+        pairs = zip(self.splits, domains, strict=True)
+        return _renumber([np.where(domain == TARGET, split.pids, UNKNOWN) for split, domain in pairs])
+
     def label_map_hash(self) -> str:
         """16 hex digits of (row, label): equal on every rank and on resuming, or something is wrong."""
         return hashlib.sha256(self.labels.tobytes()).hexdigest()[:16]

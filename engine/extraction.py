@@ -15,11 +15,11 @@ from torch import Tensor
 
 from common.contracts import Embedding
 from common.progress import watched
+from common.ranks import gather_rows
 from configs.schema import Config
 from data.loader import PictureLoader, Pictures, RawBatch, WholeBatches
 from data.samples import Split
 from data.transforms import Preprocessing
-from engine.gather import gather_rows
 from engine.handlers.progress import Progress
 from modeling.methods.method import Embedder
 from retrieval.columns import Columns, Features

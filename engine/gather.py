@@ -1,4 +1,4 @@
-"""Rows of several processes put together, however many each has."""
+"""What several processes know, put together through the CPU: counts, maxima, whether they agree."""
 
 from __future__ import annotations
 
@@ -9,31 +9,10 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
-from torch import Tensor
 
 from retrieval.streaming.stream import Team
 
 _control: dist.ProcessGroup | None = None
-
-
-def gather_rows(rows: Tensor) -> Tensor:
-    """`(n_r, …)` of every process, concatenated in order of rank, on every process.
-
-    `n_r` may differ and be 0; the trailing shape and the type may not. (Ignite's `all_gather` of unequal lengths
-    fails or corrupts: docs/dependencies.md.)
-    """
-    world = idist.get_world_size()
-    if world == 1:
-        return rows
-    mine = torch.tensor([len(rows)], device=rows.device)
-    lengths = [torch.empty_like(mine) for _ in range(world)]
-    dist.all_gather(lengths, mine)
-    counts = [int(length) for length in lengths]
-    padded = rows.new_zeros((max(counts), *rows.shape[1:]))
-    padded[: len(rows)] = rows
-    received = [torch.empty_like(padded) for _ in range(world)]
-    dist.all_gather(received, padded)
-    return torch.cat([part[:count] for part, count in zip(received, counts, strict=True)])
 
 
 def added_up(counts: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
+from common.contracts import TARGET, UNKNOWN
 from common.errors import UserError, did_you_mean
 from configs.schema import Config
 from data.catalog import find
@@ -19,7 +22,7 @@ from engine.handlers.prepare import PrepareBatch
 from engine.optimizers import optimizer_builder
 from engine.runs import Folders, to_resume
 from modeling.backbones import ensure_downloaded
-from modeling.methods import build_method, without_pretrained
+from modeling.methods import METHODS, build_method, method_class, without_pretrained
 from retrieval.ranking.results import METRICS
 
 
@@ -27,13 +30,38 @@ from retrieval.ranking.results import METRICS
 class Prepared:
     """What a run needs."""
 
-    source: Dataset
+    sources: tuple[Dataset, ...]
     target: Dataset
     training_set: TrainingSet
     pictures: str  # fingerprint of what is trained on
-    source_fingerprint: str  # of all splits; asking for one looks at every file, so it is done once
+    source_fingerprints: tuple[str, ...]  # of all splits; asking for one looks at every file, so it is done once
     target_fingerprint: str
     checkpoint: Checkpoint | None  # to go on from
+
+    @property
+    def datasets(self) -> tuple[Dataset, ...]:
+        """Each once, the sources first."""
+        judged_only = all(self.target is not source for source in self.sources)
+        return (*self.sources, self.target) if judged_only else self.sources
+
+    @property
+    def source(self) -> dict[str, str]:
+        """Name and fingerprint of the source, or of all sources as if they were one."""
+        name = " + ".join(source.name for source in self.sources)
+        told = "".join(self.source_fingerprints)
+        one = len(self.sources) == 1
+        return {"name": name, "fingerprint": told if one else hashlib.sha256(told.encode()).hexdigest()[:16]}
+
+    @property
+    def trained_on(self) -> list[dict[str, object]]:
+        """Whose training pictures are learned from, in the order of the rows, and whether with their identities."""
+        learned = [(*told, True) for told in zip(self.sources, self.source_fingerprints, strict=True)]
+        if TARGET in self.training_set.domain:
+            learned.append((self.target, self.target_fingerprint, False))
+        return [
+            {"name": dataset.name, "fingerprint": fingerprint, "images": len(dataset.train), "labels": labels}
+            for dataset, fingerprint, labels in learned
+        ]
 
 
 def prepare(config: Config, world: int) -> Prepared:
@@ -50,20 +78,66 @@ def prepare(config: Config, world: int) -> Prepared:
         raise UserError(f"train.best={config.train.best} is not a score{hint}")
     if config.train.ema is not None and config.train.opt_level == "O2":
         raise UserError("train.ema needs float32 weights to average; set train.opt_level to O0 or O1")
-    source = require(find(config.data.source, config.data.root), "train")
-    same = config.target == config.data.source and config.target_root == config.data.root
-    target = require(source if same else find(config.target, config.target_root), "query", "gallery")
-    training_set = TrainingSet.of([source.train])
-    build_batches(config.batches, training_set.labels, config.seed, 0, world)
+    adapts = method_class(config.method).adapts
+    _check_batches(config, adapts)
+    sources = [require(find(name, root), "train") for name, root in config.data.sources]
+    judged = (config.target, config.target_root)
+    same = config.data.sources.index(judged) if judged in config.data.sources else None
+    target = require(find(*judged) if same is None else sources[same], "query", "gallery")
+    if adapts:
+        _check_target(config, sources, target)
+    training_set = TrainingSet.of([source.train for source in sources], [target.train] if adapts else [])
+    build_batches(config.batches, training_set.labels, training_set.domain, config.seed, 0, world)
     _check_names(config, training_set)
-    pictures = source.train.fingerprint()
+    pictures = training_set.fingerprint()
     checkpoint = to_resume(config, pictures)
     if checkpoint is None:
         ensure_downloaded(config.model.backbone, config.model.pretrained)
     Folders.of(config).make()
-    of_source = source.fingerprint()
-    of_target = of_source if target is source else target.fingerprint()
-    return Prepared(source, target, training_set, pictures, of_source, of_target, checkpoint)
+    of_sources = tuple(source.fingerprint() for source in sources)
+    of_target = target.fingerprint() if same is None else of_sources[same]
+    return Prepared(tuple(sources), target, training_set, pictures, of_sources, of_target, checkpoint)
+
+
+def _check_batches(config: Config, adapts: bool) -> None:
+    """Batches of two domains are for methods that learn from both, and for all of those."""
+    kind = config.batches.kind
+    if adapts and kind != "domains":
+        raise UserError(
+            f"method '{config.method}' learns from source and target at once, and batches.kind={kind} does not hold"
+            " both; set batches.kind=domains"
+        )
+    if not adapts and kind == "domains":
+        adapting = ", ".join(name for name, method in METHODS.items() if method.adapts)
+        others = f", or choose a method that adapts: {adapting}" if adapting else ""
+        raise UserError(
+            f"batches.kind=domains is half source and half target, and method '{config.method}' learns from the source"
+            f" only; set batches.kind=identity or random{others}"
+        )
+
+
+def _check_target(config: Config, sources: Sequence[Dataset], target: Dataset) -> None:
+    """Whether the target can be adapted to."""
+    asking = f"method '{config.method}' adapts to the target's training pictures"
+    needs_cameras = method_class(config.method).needs_cameras(config.options)
+    without_camera = int((target.train.camids == UNKNOWN).sum())
+    if target.train.fingerprint() in [source.train.fingerprint() for source in sources]:
+        raise UserError(
+            f"{asking}, and the target '{target.name}' is what it learns from as the source; set data.target (and"
+            " data.target_root) to another dataset"
+        )
+    if not len(target.train):
+        raise UserError(
+            f"{asking}, and dataset '{target.name}' at {target.train.root} has none; choose another data.target, or a"
+            " method that does not adapt"
+        )
+    if needs_cameras and without_camera:
+        others = ", ".join(name for name, method in METHODS.items() if not method.needs_cameras(method.Options()))
+        raise UserError(
+            f"method '{config.method}' needs to know the camera of every target picture, and dataset '{target.name}'"
+            f" does not tell it of {without_camera} of {len(target.train)} training pictures; methods that do not:"
+            f" {others}"
+        )
 
 
 def _check_names(config: Config, training_set: TrainingSet) -> None:

@@ -13,9 +13,9 @@ from ignite.handlers import EMAHandler
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from common.ranks import gather_rows
 from engine.amp import Amp
 from engine.checkpoint import Checkpoint
-from engine.gather import gather_rows
 from modeling.methods.method import Embedder, Method
 
 EMBEDDER = "embedder."

@@ -56,6 +56,7 @@ class TrainingStep:
                 continue
             state.update = update
             engine.fire_event(ReIDEvents.LOSSES_COMPUTED)
+            update = state.update  # a handler may have added metrics
             chosen = [self._optimizer(name) for name in update.optimizers]
             self._backward(update, chosen, window)
             engine.fire_event(ReIDEvents.BACKWARD_COMPLETED)

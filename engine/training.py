@@ -6,6 +6,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
@@ -76,9 +77,13 @@ def train(config: Config, device: torch.device) -> int:
 
 def _to_remember(config: Config) -> Config:
     """The configuration as it is written down: used again, it starts nothing anew and finds the same folders."""
-    roots = {name: getattr(config.data, name) for name in ("root", "target_root")}
-    absolute = {name: root.expanduser().resolve() for name, root in roots.items() if root is not None}
-    return config.changed(train={"restart": False}, data=absolute)
+    root, target_root = config.data.root, config.data.target_root
+    roots = tuple(map(_absolute, root)) if isinstance(root, tuple) else _absolute(root)
+    return config.changed(train={"restart": False}, data={"root": roots, "target_root": _absolute(target_root)})
+
+
+def _absolute(root: Path | None) -> Path | None:
+    return None if root is None else root.expanduser().resolve()
 
 
 class _Run:
@@ -98,7 +103,7 @@ class _Run:
         rank, world = idist.get_rank(), idist.get_world_size()
         training_set, preprocessing = prepared.training_set, Preprocessing.of(config.data)
 
-        batches = build_batches(config.batches, training_set.labels, config.seed, rank, world)
+        batches = build_batches(config.batches, training_set.labels, training_set.domain, config.seed, rank, world)
         augmentation = Augmentation(config.data.augment, preprocessing)
         pictures = Pictures(training_set.file, preprocessing, augmentation, config.seed)
         self.batches = batches
@@ -211,7 +216,8 @@ class _Run:
             "num_classes": prepared.training_set.num_classes,
             "pictures": prepared.pictures,
             "label_map": prepared.training_set.label_map_hash(),
-            "source": {"name": prepared.source.name, "fingerprint": prepared.source_fingerprint},
+            "trained_on": prepared.trained_on,
+            "source": prepared.source,
             "target": {"name": prepared.target.name, "fingerprint": prepared.target_fingerprint},
             "best_by": f"{config.train.best} on the target's query and gallery",
             "versions": versions(),
@@ -222,9 +228,13 @@ class _Run:
         """Say what is about to be trained, on what and where it goes."""
         config, folders = self.config, self.folders
         world = idist.get_world_size()
-        source, target = self.prepared.source, self.prepared.target
-        for dataset in [source] if target is source else [source, target]:
+        for dataset in self.prepared.datasets:
             logger.info("%s", dataset.summary())
+        learned = [
+            f"{part['name']}{'' if part['labels'] else ' (without identities)'}" for part in self.prepared.trained_on
+        ]
+        if len(learned) > 1:
+            logger.info("learning from %s", " and ".join(learned))
         size = sum(parameter.numel() for parameter in self.method.parameters()) / 1e6
         logger.info(
             "run '%s': %s on %s, %.1f M parameters, %s, %d process%s on %s, batches of %d (%d an epoch), %d epochs",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import torch
+
 from common.contracts import Batch
 from data.loader import PictureLoader, Pictures, WholeBatches
 from data.training_set import TrainingSet
@@ -24,6 +26,7 @@ class PlainView:
 
     def __init__(self, training_set: TrainingSet, preparing: PrepareBatch, batch_size: int, workers: int) -> None:
         self.facts = preparing.facts
+        self.hidden_labels = torch.tensor(training_set.hidden_labels(), device=preparing.device)
         self._preparing = preparing
         self._pictures = Pictures(training_set.file, preparing.preprocessing)
         self._batch_size, self._workers = batch_size, workers

@@ -8,7 +8,7 @@ import torch
 from ignite.engine import Engine, Events
 from torch import Tensor
 
-from common.contracts import Batch
+from common.contracts import SOURCE, Batch
 from data.loader import RawBatch
 from data.training_set import TrainingSet
 from data.transforms import Preprocessing
@@ -29,7 +29,9 @@ class PrepareBatch:
     def __init__(self, training_set: TrainingSet, preprocessing: Preprocessing, device: torch.device) -> None:
         self.preprocessing, self.device = preprocessing, device
         columns = (training_set.labels, training_set.camids, training_set.clothes, training_set.domain)
-        self.facts = Facts(training_set.num_classes, *(torch.tensor(column, device=device) for column in columns))
+        labels, camids, clothes, domain = (torch.tensor(column, device=device) for column in columns)
+        first_target = int((training_set.domain == SOURCE).sum())
+        self.facts = Facts(training_set.num_classes, labels, camids, clothes, domain, first_target)
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.ITERATION_STARTED, self)

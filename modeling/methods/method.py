@@ -33,6 +33,7 @@ class Facts:
     Attributes:
         num_classes: C, the number of labelled identities.
         labels, camids, clothes, domain: `(N,)` int64, as in `Batch`.
+        first_target: the row with which the target's pictures begin; N where none are learned from.
     """
 
     num_classes: int
@@ -40,6 +41,7 @@ class Facts:
     camids: Tensor
     clothes: Tensor
     domain: Tensor
+    first_target: int = 0
 
 
 @dataclass(frozen=True)
@@ -71,11 +73,14 @@ class Update:
             a loss without anything to learn from is a zero that hangs on its inputs.
         optimizers: names in `Method.optimizers()` that step; each at most once per batch.
         metrics: further numbers to log (accuracies, counts), not differentiated.
+        kept: detached tensors for the method's own handlers, which find them in `engine.state.update` at every event
+            of this update (what is to be written into a memory).
     """
 
     losses: Mapping[str, Tensor]
     optimizers: tuple[str, ...] = ("main",)
     metrics: Mapping[str, Tensor] = field(default_factory=dict)
+    kept: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -101,9 +106,13 @@ class TrainingView(Protocol):
     Attributes:
         facts: the columns that label batches. A handler that finds new labels (pseudo-labels) writes into
             `facts.labels` in place, on all processes alike; the next batch has them.
+        hidden_labels: `(N,)` int64 identities of the target's training pictures, where the dataset has them; −1
+            elsewhere and in the source. For diagnosis only, such as how many neighbours are the same person: nothing
+            that is computed from them may reach a loss, a memory or a decision of the training.
     """
 
     facts: Facts
+    hidden_labels: Tensor
 
     def pictures(self, rows: Sequence[int]) -> Iterator[Batch]:
         """Training pictures as the test would see them (no augmentation), in the order of `rows`, batch by batch."""
@@ -126,13 +135,24 @@ class Embedder(nn.Module, ABC):
 
 
 class Method(nn.Module, ABC):
-    """A system: an embedder, what is trained around it, and the steps of its training."""
+    """A system: an embedder, what is trained around it, and the steps of its training.
+
+    Attributes:
+        adapts: whether it also learns from the target's training pictures, without their identities. Then the
+            training set holds them after the source's (`Facts.domain`), and a batch is half and half.
+    """
 
     Options: ClassVar[type[Section]] = Section
+    adapts: ClassVar[bool] = False
 
     def __init__(self, embedder: Embedder) -> None:
         super().__init__()
         self.embedder = embedder
+
+    @classmethod
+    def needs_cameras(cls, options: Section) -> bool:
+        """Whether, with these `options:`, it must know the camera of every training picture of the target."""
+        return False
 
     @classmethod
     @abstractmethod

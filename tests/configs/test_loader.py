@@ -291,6 +291,36 @@ def test_overrides_win_and_the_last_one_most(tmp_path: Path) -> None:
     assert load(path, ["schedule.milestones=[2, 4]", "data.root="], options_of).schedule.milestones == (2, 4)
 
 
+def test_several_sources(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.yml", "data:\n  source: [duke, msmt]\n  root: [/d, /m]\n  target: market\n")
+    config = load(path, [], options_of)
+    assert config.data.sources == (("duke", Path("/d")), ("msmt", Path("/m")))
+    assert load(write(tmp_path / "again.yml", dump(config)), ["name=a"], options_of) == config
+    assert parse(plain(config), options_of) == config
+    other = load(path, ["data.source=[cuhk,msmt,prcc]", "data.root="], options_of)
+    assert other.data.source == ("cuhk", "msmt", "prcc")
+    assert other.target == "market"
+    assert load(path, ["data.source=duke", "data.root=/d", "data.target="], options_of).target_root == Path("/d")
+    assert differences(plain(config), plain(other)) == ["data.root", "data.source"]
+    alone = complaint(path, "data.target=")
+    assert "of several sources (duke, msmt) none is the target; say with data.target what is evaluated" in alone
+    assert complaint(path, "data.source=[duke,3]").endswith(
+        "command line 'data.source=[duke,3]': data.source.1: Input should be a valid string (got 3)"
+    )
+
+
+def test_a_single_source_is_written_as_ever(tmp_path: Path) -> None:
+    """Checkpoints of before there were several sources hold texts, and are compared with what is written now."""
+    config = load(write(tmp_path / "a.yml", "data: {source: duke, root: /d}\n"), [], options_of)
+    written = plain(config)["data"]
+    assert (written["source"], written["root"], written["target"]) == ("duke", "/d", None)
+    assert (plain(Config())["data"]["source"], plain(Config())["data"]["root"]) == ("market", None)
+    for value in ("3", "{a: 1}"):
+        assert f"data.source={value}': data.source: Input should be a valid string" in complaint(
+            tmp_path / "a.yml", f"data.source={value}"
+        )
+
+
 def test_an_override_replaces_the_origins_below_it(tmp_path: Path) -> None:
     path = write(tmp_path / "a.yml", "schedule: {milestones: [1, 2]}\nmodel: {backbone: resnet18}\n")
     found = problems(path, "schedule.milestones=[x]", "model={backbone: 3}")

@@ -37,6 +37,12 @@ def test_identity_batches_hold_whole_identities() -> None:
     assert Batches(kind="random", size=10, instances=4).size == 10
 
 
+def test_domain_batches_have_two_halves() -> None:
+    assert Batches(kind="domains", size=10).size == 10
+    with pytest.raises(ValidationError, match="size 11 cannot be half source and half target; give an even number"):
+        Batches(kind="domains", size=11)
+
+
 @pytest.mark.parametrize("milestones", [(40, 30), (30, 30), (10, 30, 20)])
 def test_milestones_must_ascend(milestones: tuple[int, ...]) -> None:
     with pytest.raises(ValidationError, match="milestones must ascend, got "):
@@ -61,12 +67,55 @@ ROOT, OTHER = Path("a"), Path("b")
         (Data(source="duke", root=ROOT, target="market", target_root=OTHER), "market", OTHER),
         (Data(source="duke", root=ROOT, target="duke", target_root=OTHER), "duke", OTHER),
         (Data(source="duke", root=ROOT, target_root=OTHER), "duke", OTHER),
+        (Data(source=("duke", "msmt"), target="market"), "market", None),
+        (Data(source=("duke", "msmt"), root=(ROOT, OTHER), target="market"), "market", None),
+        (Data(source=("duke", "msmt"), root=(ROOT, OTHER), target="msmt"), "msmt", OTHER),
+        (Data(source=("csv", "csv"), root=(ROOT, OTHER), target="csv", target_root=OTHER), "csv", OTHER),
     ],
 )
 def test_target_and_its_root(data: Data, target: str, root: Path | None) -> None:
     config = Config(data=data)
     assert config.target == target
     assert config.target_root == root
+
+
+@pytest.mark.parametrize(
+    ("keys", "sources"),
+    [
+        ({"source": "duke"}, (("duke", None),)),
+        ({"source": ["duke"]}, (("duke", None),)),
+        ({"source": ["duke"], "root": ["a"]}, (("duke", ROOT),)),
+        ({"source": ["duke", "msmt"], "target": "market"}, (("duke", None), ("msmt", None))),
+        ({"source": ["duke", "msmt"], "root": ["a", None], "target": "x"}, (("duke", ROOT), ("msmt", None))),
+        ({"source": ["csv", "csv"], "root": ["a", "b"], "target": "x"}, (("csv", ROOT), ("csv", OTHER))),
+    ],
+)
+def test_sources_and_their_roots(keys: dict[str, object], sources: tuple[tuple[str, Path | None], ...]) -> None:
+    data = Data.model_validate(keys)
+    assert data.sources == sources
+    assert Data.model_validate(data.model_dump(mode="json")) == data
+    assert isinstance(data.source, str) == (len(sources) == 1), "a list of one is that one"
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        ({"source": []}, "name at least one dataset to train on"),
+        ({"source": ["duke", 3], "target": "x"}, "Input should be a valid string"),
+        ({"source": "duke", "root": ["a", "b"]}, "root lists 2 folders for the one source duke; give one"),
+        ({"source": ["duke", "msmt"]}, r"of several sources \(duke, msmt\) none is the target; say with data.target"),
+        (
+            {"source": ["duke", "msmt"], "root": "a", "target": "x"},
+            r"root gives 1 folder\(s\) for 2 sources \(duke, msmt\)",
+        ),
+        ({"source": ["duke", "msmt"], "root": ["a", "b", "c"], "target": "x"}, "give a list of 2"),
+        ({"source": ["duke", "duke"], "target": "x"}, "source lists duke twice with the same root"),
+        ({"source": ["csv", "csv"], "root": ["a", "b"], "target": "csv"}, "say with data.target_root which one"),
+    ],
+)
+def test_sources_that_do_not_fit(keys: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ValidationError, match=sentence):
+        Data.model_validate(keys)
 
 
 @pytest.mark.parametrize(

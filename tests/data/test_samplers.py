@@ -1,4 +1,4 @@
-"""Every picture comes, every batch is P persons x K pictures, and processes share the batches of one."""
+"""Every picture comes, every batch is as it should be, and processes share the batches of one."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from common.contracts import SOURCE, TARGET
 from common.errors import UserError
 from configs.schema import Batches
-from data.samplers import EpochBatches, IdentityBatches, Key, RandomBatches, build_batches
+from data.samplers import DomainBatches, EpochBatches, IdentityBatches, Key, RandomBatches, build_batches
 from data.samples import Ints
 
 Build = Callable[..., EpochBatches]
@@ -41,7 +42,11 @@ def random_batches(rank: int = 0, world: int = 1, seed: int = 3) -> RandomBatche
     return RandomBatches(np.arange(50, 150), 16, seed, rank, world)
 
 
-BUILDS = pytest.mark.parametrize("build", [identity, random_batches])
+def domains(rank: int = 0, world: int = 1, seed: int = 3) -> DomainBatches:
+    return DomainBatches(np.arange(100), np.arange(100, 137), 16, seed, rank, world)
+
+
+BUILDS = pytest.mark.parametrize("build", [identity, random_batches, domains])
 
 
 def check_identity_batches(labels: Ints, size: int, instances: int, seed: int = 0) -> list[list[int]]:
@@ -166,7 +171,7 @@ def test_batches_and_their_order_are_random(build: Build) -> None:
     assert abs(np.corrcoef(flat, np.arange(len(flat)))[0, 1]) < 0.3
 
 
-@BUILDS
+@pytest.mark.parametrize("build", [identity, random_batches])
 @pytest.mark.parametrize("world", [1, 2, 4])
 def test_processes_share_the_batches_of_one(build: Build, world: int) -> None:
     for epoch in (1, 2):
@@ -218,6 +223,104 @@ def test_the_global_generators_are_left_alone(build: Build) -> None:
     assert epoch_of(build()) == first
 
 
+def check_domain_batches(sources: int, targets: int, size: int, seed: int = 0) -> list[list[int]]:
+    """What must hold whatever the counts are; gives the rows, of which those from 1000 on are of the target."""
+    source, target = np.arange(sources) * 3, 1000 + np.arange(targets) * 2
+    sampler = DomainBatches(source, target, size, seed)
+    batches = rows_of(epoch_of(sampler))
+    half = size // 2
+    assert len(batches) == len(sampler) == -(-max(sources, targets) // half)
+    assert {len(batch) for batch in batches} == {size}
+    for rows, begin in ((source, 0), (target, half)):
+        parts = [batch[begin : begin + half] for batch in batches]
+        for part in parts:
+            times = Counter(part)
+            assert set(times.values()) <= {half // len(rows), -(-half // len(rows))}, "no row again before it must"
+        times = Counter(row for part in parts for row in part)
+        assert set(times) == set(rows.tolist()), "every row comes, and of this domain only"
+        assert max(times.values()) - min(times.values()) <= 1, "as often as any other or once more"
+    return batches
+
+
+@pytest.mark.parametrize(
+    ("sources", "targets", "size"),
+    [
+        (40, 24, 8),  # the target is shorter: two orders of it, the second one cut
+        (24, 40, 8),
+        (41, 23, 10),  # odd sizes: both domains fill up the last batch
+        (23, 41, 10),
+        (41, 41, 82),
+        (16, 16, 8),  # no row comes twice
+        (50, 3, 16),  # the target does not fill its half: each of its rows two or three times
+        (3, 50, 16),
+        (50, 4, 16),  # it fits into the half exactly twice
+        (50, 1, 16),
+        (50, 9, 16),  # just above the half: every second order begins inside a batch
+        (9, 8, 16),
+        (1, 1, 2),
+        (2, 3, 16),
+    ],
+)
+def test_domains_of_any_size(sources: int, targets: int, size: int) -> None:
+    for seed in range(5):
+        check_domain_batches(sources, targets, size, seed)
+
+
+@given(sources=st.integers(1, 70), targets=st.integers(1, 70), half=st.integers(1, 20), seed=st.integers(0, 2**31))
+@settings(deadline=None, max_examples=200)
+def test_any_domains(sources: int, targets: int, half: int, seed: int) -> None:
+    check_domain_batches(sources, targets, 2 * half, seed)
+
+
+def test_pairs_of_domains_change() -> None:
+    sampler = domains()
+    epochs = [np.array(rows_of(epoch_of(sampler, epoch))) for epoch in range(1, 6)]
+    pairs = Counter(
+        (int(s), int(t)) for rows in epochs for s, t in zip(rows[:, :8].flat, rows[:, 8:].flat, strict=True)
+    )
+    assert pairs.most_common(1)[0][1] <= 3
+    orders = [tuple(rows[:, 8:].reshape(-1)[:37].tolist()) for rows in epochs]
+    again = tuple(epochs[0][:, 8:].reshape(-1)[37:74].tolist())
+    assert len({*orders, again}) == 6, "a domain that comes again comes in another order"
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 4])
+@pytest.mark.parametrize(("sources", "targets"), [(100, 37), (37, 101), (70, 5)])
+def test_processes_take_pairs_of_the_same_batch(world: int, sources: int, targets: int) -> None:
+    """Whatever the number of processes, the pairs and the augmentation of each picture are those of one process."""
+
+    def build(rank: int = 0, world: int = 1) -> DomainBatches:
+        return DomainBatches(np.arange(sources), np.arange(sources, sources + targets), 24, 7, rank, world)
+
+    share = 12 // world
+    for epoch, start in ((1, 0), (2, 0), (2, 2)):
+        whole = epoch_of(build(), epoch, start)
+        parts = [epoch_of(build(rank, world), epoch, start) for rank in range(world)]
+        assert {len(part) for part in parts} == {len(whole)}
+        for number, batch in enumerate(whole):
+            mine = [part[number] for part in parts]
+            assert {len(keys) for keys in mine} == {2 * share}
+            assert [key for keys in mine for key in keys[:share]] == batch[:12]
+            assert [key for keys in mine for key in keys[share:]] == batch[12:]
+            assert all(key.row < sources for key in batch[:12])
+            assert all(key.row >= sources for key in batch[12:])
+
+
+def test_domains_that_do_not_fit() -> None:
+    rows = np.arange(9)
+    sentence = r"batches\.size=7 cannot be half source and half target; choose a multiple of 2"
+    with pytest.raises(UserError, match=sentence):
+        DomainBatches(rows, rows, 7, 0)
+    for size, world in ((8, 3), (6, 2), (12, 4)):
+        sentence = rf"size={size} cannot be half .* in each of {world} processes; choose a multiple of {2 * world}"
+        with pytest.raises(UserError, match=sentence):
+            DomainBatches(rows, rows, size, 0, 0, world)
+    with pytest.raises(UserError, match=r"needs training pictures of the target, and there are none"):
+        DomainBatches(rows, rows[:0], 8, 0)
+    with pytest.raises(UserError, match=r"needs training pictures of the source, and there are none"):
+        DomainBatches(rows[:0], rows, 8, 0)
+
+
 def test_sizes_that_do_not_fit() -> None:
     labels = labels_of([4] * 10)
     with pytest.raises(UserError, match=r"batches\.size=8 cannot be divided over 3 processes; choose a multiple of 3"):
@@ -238,9 +341,21 @@ def test_sizes_that_do_not_fit() -> None:
 
 def test_build_batches() -> None:
     labels = labels_of([4] * 6, hidden=3)
-    one = build_batches(Batches(size=12, instances=3), labels, 5, 1, 2)
+    domain = np.full(27, SOURCE)
+    one = build_batches(Batches(size=12, instances=3), labels, domain, 5, 1, 2)
     assert isinstance(one, IdentityBatches)
     assert list(one) == list(IdentityBatches(labels, 12, 3, 5, 1, 2))
-    other = build_batches(Batches(kind="random", size=10), labels, 5, 1, 2)
+    other = build_batches(Batches(kind="random", size=10), labels, domain, 5, 1, 2)
     assert isinstance(other, RandomBatches)
     assert list(other) == list(RandomBatches(np.arange(27), 10, 5, 1, 2))
+
+
+def test_build_batches_of_domains() -> None:
+    """Pictures of the source whose identity nobody knows teach nothing and stay away."""
+    labels, domain = np.array([0, -1, 1, 1, -1, -1]), np.array([SOURCE] * 4 + [TARGET] * 2)
+    both = build_batches(Batches(kind="domains", size=8), labels, domain, 5, 1, 2)
+    assert isinstance(both, DomainBatches)
+    assert list(both) == list(DomainBatches(np.array([0, 2, 3]), np.array([4, 5]), 8, 5, 1, 2))
+    for size, world, least in ((2, 1, 4), (4, 2, 8)):
+        with pytest.raises(UserError, match=rf"size={size} leaves .* one picture of a domain; .* give {least} or more"):
+            build_batches(Batches(kind="domains", size=size), labels, domain, 5, 0, world)

@@ -74,6 +74,43 @@ def test_files_are_counted_through_the_splits() -> None:
         rows.file(len(rows))
 
 
+def test_hidden_labels_are_the_truth_about_targets_alone() -> None:
+    assert TrainingSet.of([A, B]).hidden_labels().tolist() == [-1] * 6
+    rows = TrainingSet.of([A], [C, split("x", (5, 0, 0), (-1, 0, 0), (5, 0, 0))])
+    assert rows.hidden_labels().tolist() == [-1] * 4 + [0, 1, 2] + [3, -1, 3]
+    assert rows.labels.tolist()[4:] == [-1] * 6
+
+
+def test_what_may_be_learned_from_does_not_depend_on_a_targets_identities() -> None:
+    others = split("c", (9, 3, 2), (9, 4, -1), (1, 3, 9))
+    one, other = TrainingSet.of([A], [C]), TrainingSet.of([A], [others])
+    assert one.hidden_labels().tolist() != other.hidden_labels().tolist()
+    assert one.num_classes == other.num_classes
+    assert one.label_map_hash() == other.label_map_hash()
+    for name in ("labels", "camids", "clothes", "domain"):
+        assert getattr(one, name).tolist() == getattr(other, name).tolist()
+
+
+def test_fingerprint(tmp_path: Path) -> None:
+    def written(name: str, size: int = 3) -> Split:
+        made = split(str(tmp_path / name), (1, 0, 0), (2, 0, 0))
+        made.root.mkdir(exist_ok=True)
+        for row in range(2):
+            made.file(row).write_bytes(b"x" * size)
+        return made
+
+    a, b = written("a"), written("b", 4)
+    assert TrainingSet.of([a]).fingerprint() == a.fingerprint(), "as checkpoints of a single source always had it"
+    sets = [TrainingSet.of([a]), TrainingSet.of([b]), TrainingSet.of([a, b]), TrainingSet.of([b, a])]
+    sets += [TrainingSet.of([a], [b]), TrainingSet.of([b], [a])]
+    prints = [rows.fingerprint() for rows in sets]
+    assert len(set(prints)) == 6
+    assert prints[4] == TrainingSet.of([a], [b]).fingerprint()
+    assert {len(told) for told in prints} == {16}
+    b.file(1).write_bytes(b"other")
+    assert TrainingSet.of([a], [b]).fingerprint() != prints[4]
+
+
 def test_label_map_hash() -> None:
     first = TrainingSet.of([A, B])
     assert len(first.label_map_hash()) == 16
