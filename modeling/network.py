@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from common.contracts import Embedding
 from configs.schema import Model
@@ -24,20 +25,28 @@ class Features(NamedTuple):
 class GlobalEmbedder(Embedder):
     """One vector per picture.
 
+    Args:
+        neck: builds what comes after pooling from the number of channels.
+
     Attributes:
         channels: D.
     """
 
-    def __init__(self, config: Model) -> None:
+    def __init__(self, config: Model, neck: Callable[[int], nn.BatchNorm1d] = BNNeck) -> None:
         super().__init__()
         self.backbone = build_backbone(config.backbone, last_stride=config.last_stride, pretrained=config.pretrained)
         self.pooling = build_pooling(config.pooling, self.backbone.channels)
         self.channels: int = self.pooling.channels
-        self.neck = BNNeck(self.channels)
+        self.neck = neck(self.channels)
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """`(B, 3, H, W)` to `(B, D)`, in float32."""
+        pooled: Tensor = self.pooling(self.backbone(images))
+        return pooled
 
     def features(self, images: Tensor) -> Features:
         """`(B, 3, H, W)` to both `(B, D)` features, in float32."""
-        pooled = self.pooling(self.backbone(images))
+        pooled = self.pooled(images)
         return Features(pooled, self.neck(pooled))
 
     def forward(self, images: Tensor, **extras: Tensor) -> Embedding:

@@ -45,7 +45,7 @@ def test_every_module_says_what_it_is_for(path: Path) -> None:
     assert not source.strip() or ast.get_docstring(ast.parse(source)), f"{path} has no docstring"
 
 
-@pytest.mark.parametrize("folder", ["modeling/losses", "engine/handlers"])
+@pytest.mark.parametrize("folder", ["modeling/losses", "modeling/handlers", "engine/handlers"])
 def test_what_can_be_added_has_a_test(folder: str) -> None:
     """Every loss and every handler is imported by a test in the folder of the same name."""
     tests = "\n".join(path.read_text() for path in (ROOT / "tests" / folder).rglob("*.py"))

@@ -7,12 +7,13 @@
 
 from __future__ import annotations
 
-from benchmarks.ladders import baseline
+from benchmarks.ladders import baseline, cail
 from benchmarks.ladders.ladder import Ladder
 from common.errors import unknown_name
 
 LADDERS: dict[str, Ladder] = {
     "baseline": baseline.LADDER,
+    "cail": cail.LADDER,
 }
 
 

@@ -78,8 +78,7 @@ class Doors:
         card = checkpoint.card
         keys = differences(card["config"], plain(run.config))
         changed = [key for key in keys if key in _LENGTH or not FREE.fullmatch(key)]
-        assert run.pictures is not None
-        if changed or card["pictures"] != run.pictures.learned:
+        if changed or card["pictures"] != run.learned:
             return Standing(State.OTHER)
         return Standing(State.FINISHED if card["finished"] else State.BEGUN, card.get("commit") or UNKNOWN)
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from common.errors import unknown_name
 
@@ -26,12 +27,14 @@ class Row:
         settings: over those of the ladder's base.
         trained_by: the name of an earlier row whose checkpoints this row judges; None: it trains its own.
         judged: further arguments of `eval.py`, such as `("--rerank",)`.
+        learns: whose labels it trains with: those of the "source", or of the "target", which is a ceiling.
     """
 
     name: str
     settings: Settings = field(default_factory=dict)
     trained_by: str | None = None
     judged: tuple[str, ...] = ()
+    learns: Literal["source", "target"] = "source"
 
     @property
     def key(self) -> str:

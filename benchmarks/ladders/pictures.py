@@ -8,6 +8,7 @@ from pathlib import Path
 
 from data.catalog import find
 from data.street.splits import write_split
+from data.training_set import TrainingSet
 
 FOLDER = Path("datasets/ladders")
 
@@ -19,19 +20,24 @@ class Pictures:
     Attributes:
         source, target: folders, counted from where the doors are opened; the same one where nothing is adapted.
         fingerprints: of the streets by part, as `Dataset.fingerprint`.
-        learned: fingerprint of the pictures that are trained on, as in a checkpoint's card.
+        training: fingerprints of what may be trained on, as in a checkpoint's card: "source", "target" (with its
+            labels), "both" (the target without).
     """
 
     source: Path
     target: Path
     fingerprints: Mapping[str, str]
-    learned: str
+    training: Mapping[str, str]
 
-    @property
-    def settings(self) -> dict[str, object]:
-        """For `train.sh`."""
-        settings: dict[str, object] = {"data.source": "street", "data.root": str(self.source)}
-        if self.target != self.source:
+    def settings(self, learns: str = "source") -> dict[str, object]:
+        """For `train.sh`.
+
+        Args:
+            learns: whose labels are learned, "source" or "target".
+        """
+        labelled = self.target if learns == "target" else self.source
+        settings: dict[str, object] = {"data.source": "street", "data.root": str(labelled)}
+        if self.target != labelled:
             settings |= {"data.target": "street", "data.target_root": str(self.target)}
         return settings
 
@@ -42,9 +48,14 @@ def draw(home: Path, split: str, size: str, workers: int) -> Pictures:
     streets = {part: find("street", folder) for part, folder in parts.items()}
     source = "source" if "source" in parts else "street"
     target = "target" if "target" in parts else "street"
+    labelled, unlabelled = streets[source].train, streets[target].train
     return Pictures(
         source=parts[source].relative_to(home),
         target=parts[target].relative_to(home),
         fingerprints={part: street.fingerprint() for part, street in streets.items()},
-        learned=streets[source].train.fingerprint(),
+        training={
+            "source": labelled.fingerprint(),
+            "target": unlabelled.fingerprint(),
+            "both": TrainingSet.of([labelled], [unlabelled]).fingerprint(),
+        },
     )

@@ -18,7 +18,7 @@ from common.environment import ROOT
 from common.errors import unknown_name
 from configs.loader import load, plain
 from configs.schema import Config
-from modeling.methods import options_of
+from modeling.methods import method_class, options_of
 from retrieval.protocols import protocol
 from retrieval.ranking.results import METRICS
 
@@ -61,6 +61,13 @@ class Run:
         return f"{self.row.name}, seed {self.seed}"
 
     @property
+    def learned(self) -> str:
+        """Fingerprint of the pictures that it is trained on."""
+        assert self.pictures is not None
+        both = method_class(self.config.method).adapts
+        return self.pictures.training["both" if both else self.row.learns]
+
+    @property
     def settings(self) -> dict[str, object]:
         """The keys that make it what it is, by their dotted names."""
         return _compared(self.config)
@@ -100,7 +107,7 @@ class Plan:
             **trainer.settings,
             "seed": seed,
             "name": trained_as,
-            **(self.pictures.settings if self.pictures else {}),
+            **(self.pictures.settings(trainer.learns) if self.pictures else {}),
         }
         overrides = tuple(f"{key}={as_yaml(value)}" for key, value in settings.items())
         config = load(ROOT / self.ladder.base, overrides, options_of)

@@ -66,7 +66,7 @@ class Instrument:
         """Of the baseline, trained on a street."""
         street = find("street", self._folder(split, part))
         folder = self._folder(split, part).relative_to(self.home)
-        pictures = Pictures(folder, folder, {part: street.fingerprint()}, street.train.fingerprint())
+        pictures = Pictures(folder, folder, {part: street.fingerprint()}, {"source": street.train.fingerprint()})
         name = f"street-{split}" + ("" if part == "street" else f"-{part}")
         ladder = Ladder(
             name=name, question="", split=split, base=Path("configs/from_scratch.yml"), rows=(Row("baseline"),),

@@ -5,10 +5,12 @@ from __future__ import annotations
 from common.errors import unknown_name
 from configs.schema import Config, Section
 from modeling.methods.baseline import Baseline
+from modeling.methods.cail import Cail
 from modeling.methods.method import Embedder, Facts, Method
 
 METHODS: dict[str, type[Method]] = {
     "baseline": Baseline,
+    "cail": Cail,
 }
 
 

@@ -157,7 +157,7 @@ def test_the_standing_of_a_training(changes: dict[str, object], state: State, do
     card: dict[str, Any] = {
         **dict.fromkeys(CARD),
         "config": plain(RUN.config),
-        "pictures": PICTURES.learned,
+        "pictures": PICTURES.training["source"],
         "finished": True,
         "commit": "abc",
     }

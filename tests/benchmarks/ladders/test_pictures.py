@@ -36,10 +36,10 @@ def test_one_street(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = Path("datasets/ladders/standard-tiny")
     assert asked == [(tmp_path / folder, "standard", "tiny", 2, True)]
     assert pictures.source == pictures.target == folder / "street"
-    assert pictures.settings == {"data.source": "street", "data.root": f"{folder}/street"}
+    assert pictures.settings() == {"data.source": "street", "data.root": f"{folder}/street"}
     street = find("street", tmp_path / folder / "street")
     assert pictures.fingerprints == {"street": street.fingerprint()}
-    assert pictures.learned == street.train.fingerprint()
+    assert pictures.training["source"] == street.train.fingerprint()
     assert draw(tmp_path, "standard", "tiny", 1) == pictures
 
 
@@ -47,7 +47,7 @@ def test_two_cities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn(monkeypatch, "source", "target")
     pictures = draw(tmp_path, "city2city", "tiny", 1)
     folder = Path("datasets/ladders/city2city-tiny")
-    assert pictures.settings == {
+    assert pictures.settings() == {
         "data.source": "street",
         "data.root": f"{folder}/source",
         "data.target": "street",
@@ -55,7 +55,7 @@ def test_two_cities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     }
     assert set(pictures.fingerprints) == {"source", "target"}
     assert len(set(pictures.fingerprints.values())) == 2
-    assert pictures.learned == find("street", tmp_path / folder / "source").train.fingerprint()
+    assert pictures.training["source"] == find("street", tmp_path / folder / "source").train.fingerprint()
 
 
 def test_machines(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ LADDER = Ladder(
 )
 
 STREET = Path("datasets/ladders/standard-tiny")
-PICTURES = Pictures(STREET, STREET, {"street": "0123456789abcdef"}, "fedcba9876543210")
+PICTURES = Pictures(STREET, STREET, {"street": "0123456789abcdef"}, {"source": "fedcba9876543210"})
 
 PLAN = Plan(LADDER, "tiny", PICTURES)
 

@@ -1,0 +1,1 @@
+"""Handlers that a method brings itself (`Method.handlers`): one file a handler, one job each."""

@@ -1,0 +1,42 @@
+"""The exemplar memory written after the backward pass, with what all processes have seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ignite.engine import Engine
+
+from common.events import ReIDEvents
+from common.ranks import gather_rows
+from modeling.memory import ExemplarMemory
+
+FEATURES, ROWS = "features", "rows"
+"""Names in `Update.kept`: `(b, D)` features of any length, and `(b,)` the rows of the memory that they belong to."""
+
+
+class MemoryWrite:
+    """Gathers features and rows of all processes and writes them, so that every process holds the same memory.
+
+    Nothing reads the memory between the losses and this, so it is as if it had been written inside the backward pass;
+    it is written whether or not the optimiser then skips its step.
+
+    Args:
+        momentum: of an epoch, by its number from 1.
+
+    Example:
+        >>> MemoryWrite(memory, lambda epoch: 0.0 if epoch == 1 else 0.6).attach(trainer)
+    """
+
+    def __init__(self, memory: ExemplarMemory, momentum: Callable[[int], float]) -> None:
+        self.memory, self.momentum = memory, momentum
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(ReIDEvents.BACKWARD_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        state: Any = engine.state
+        kept = state.update.kept
+        if FEATURES in kept:
+            features, rows = gather_rows(kept[FEATURES]), gather_rows(kept[ROWS])
+            self.memory.write(features, rows, self.momentum(state.epoch))

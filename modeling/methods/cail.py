@@ -1,0 +1,209 @@
+"""CAIL: adapt to a city without labels (Luo, Song and Zhang, "Generalizing Person Re-Identification by Camera-Aware
+Invariance Learning and Cross-Domain Mixup", ECCV 2020).
+
+L = L_source + w_intra · L_intra + w_inter · L_inter
+
+Half of a batch are labelled pictures of one city, half unlabelled ones of another, whose cameras are known. A memory
+holds one exemplar per target picture. Each target picture is drawn towards its neighbours in the memory, first those of
+its own camera, later those of all others. Source pictures are blended with target pictures, whose exemplars stand in as
+classes of their own; before there are exemplars, L_source is plain cross entropy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Literal
+
+import ignite.distributed as idist
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from common.contracts import Batch
+from common.errors import UserError
+from common.events import Handler
+from configs.schema import Config, Section, Term
+from modeling.handlers.cross_domain_mixup import SHARE, CrossDomainMixup
+from modeling.handlers.memory_write import FEATURES, ROWS, MemoryWrite
+from modeling.handlers.neighbour_precision import NeighbourPrecision
+from modeling.layers.ghost import balanced_order, ghost_batch_norms
+from modeling.layers.split_neck import SplitNeck
+from modeling.losses.identity import IdentityLoss
+from modeling.losses.neighbourhood import NeighbourhoodLoss
+from modeling.losses.virtual_class import VirtualClassLoss, choose_negatives
+from modeling.memory import ExemplarMemory
+from modeling.methods.method import Facts, Method, ParameterGroup, Recipe, Stage, TrainingView, Update
+from modeling.network import GlobalEmbedder
+
+
+class Intra(Term):
+    """Neighbours of the same camera."""
+
+    from_epoch: int = Field(11, ge=1)
+
+
+class Inter(Term):
+    """Neighbours of other cameras."""
+
+    weight: float = Field(0.5, ge=0)
+    from_epoch: int = Field(31, ge=1)
+
+
+class Agnostic(Term):
+    """Neighbours whatever the camera, in place of the two for neighbor_mode 0."""
+
+    weight: float = Field(0.1, ge=0)
+    from_epoch: int = Field(11, ge=1)
+
+
+class CailOptions(Section):
+    """Section `options:` of `method: cail`; keys that the authors have mean what they mean there."""
+
+    mix: bool = True  # cross-domain mixup
+    mix_from: int = Field(2, ge=2)  # epoch; in the first one the memory is filled
+    alpha: float = Field(0.6, gt=0)  # λ ~ Beta(alpha, alpha)
+    neighbor_mode: Literal[0, 1] = 1  # 1: neighbours camera by camera; 0: whatever the camera
+    neighbor_eps: float = Field(0.8, gt=0, le=1)  # neighbours are above this part of the greatest similarity
+    scale: float = Field(10.0, gt=0)  # inverse temperature of similarities
+    momentum: float = Field(0.6, ge=0, lt=1)  # of the memory's rows
+    overwrite_until: int = Field(1, ge=0)  # up to this epoch a row is replaced, not averaged
+    intra: Intra = Intra()
+    inter: Inter = Inter()
+    agnostic: Agnostic = Agnostic()
+    clamp: float | None = Field(None, gt=0, lt=1)  # least probability that counts; 1.0e-5 as published
+    ghost: int | None = Field(None, ge=4)  # pictures per BatchNorm statistic; 128 on one GPU as on the paper's two
+    diagnose_every: int = Field(50, ge=0)  # iterations between looks at how many neighbours are right; 0: never
+    # The successor's ("Learning to Adapt Across Dual Discrepancy"), off unless set:
+    gate: float | None = Field(None, ge=-1, lt=1)  # neighbours count when their mean similarity is above it; theirs 0.6
+    negatives: int = Field(0, ge=0)  # further target rows that a mixed picture is told apart from
+
+
+class Cail(Method):
+    """A classifier for the source, a memory for the target, one network for both.
+
+    Attributes:
+        first: the row of the training set with which the target begins, and the memory's rows.
+    """
+
+    Options = CailOptions
+    adapts = True
+    embedder: GlobalEmbedder
+
+    def __init__(self, embedder: GlobalEmbedder, options: CailOptions, facts: Facts) -> None:
+        super().__init__(embedder)
+        self.options, self.first = options, facts.first_target
+        self.classifier = nn.Linear(embedder.channels, facts.num_classes, bias=False)
+        self.memory = ExemplarMemory(facts.camids[self.first :], embedder.channels)
+        self.identity_loss = IdentityLoss(smoothing=0.0)
+        self.mixup_loss = VirtualClassLoss()
+        self.neighbourhood = NeighbourhoodLoss(
+            "camera" if options.neighbor_mode else "agnostic",
+            eps=options.neighbor_eps,
+            scale=options.scale,
+            clamp=options.clamp,
+            gate=options.gate,
+        )
+        if options.ghost is not None:
+            embedder.backbone = ghost_batch_norms(embedder.backbone, options.ghost)
+
+    @classmethod
+    def build_embedder(cls, config: Config) -> GlobalEmbedder:
+        options = config.options
+        assert isinstance(options, CailOptions)
+        chunk = None if options.ghost is None else options.ghost // 2
+        return GlobalEmbedder(config.model, partial(SplitNeck, chunk=chunk))
+
+    @classmethod
+    def build(cls, config: Config, facts: Facts) -> Cail:
+        options = config.options
+        assert isinstance(options, CailOptions)
+        here = config.batches.size // idist.get_world_size()
+        if options.ghost is not None and (options.ghost % 2 or here % options.ghost):
+            raise UserError(
+                f"options.ghost={options.ghost} does not divide the {here} pictures of a batch on each process into"
+                " chunks that are half source and half target; give an even number that does, or another batches.size"
+            )
+        return cls(cls.build_embedder(config), options, facts)
+
+    def terms(self) -> dict[str, Term]:
+        options = self.options
+        if options.neighbor_mode:
+            return {"intra": options.intra, "inter": options.inter}
+        return {"agnostic": options.agnostic}
+
+    def training_step(self, batch: Batch, stage: Stage) -> Iterator[Update]:
+        half = len(batch) // 2
+        neck = self.embedder.neck(self._pooled(batch.images), half)
+        source, target = neck[:half], neck[half:]
+        rows = batch.index[half:] - self.first
+        losses: dict[str, Tensor] = {}
+        metrics: dict[str, Tensor] = {}
+
+        if SHARE in batch.extras:
+            losses["mixup"] = self._mixup(source, batch, rows, stage)
+        else:
+            logits: Tensor = self.classifier(source)
+            losses["identity"] = self.identity_loss(logits, batch.labels[:half])
+            metrics["accuracy"] = (logits.argmax(1) == batch.labels[:half]).float().mean()
+        weights = {name: weight for name, weight in stage.weights.items() if weight}
+        if weights:
+            near = self.neighbourhood(self.memory.compare(target, rows, batch.camids[half:]), weights.keys())
+        for name, weight in weights.items():
+            losses[name] = weight * getattr(near, name)
+            found = near.found[name]
+            metrics |= {f"{name} neighbours": found.neighbours, f"{name} top": found.top}
+        metrics["memory filled"] = self.memory.filled.float().mean()
+        yield Update(losses, metrics=metrics, kept={FEATURES: target.detach(), ROWS: rows})
+
+    def _pooled(self, images: Tensor) -> Tensor:
+        """Both halves in one pass, whose batch statistics they share; with ghost batches, half and half in each."""
+        if self.options.ghost is None:
+            return self.embedder.pooled(images)
+        order, inverse = balanced_order(len(images), self.options.ghost, images.device)
+        return self.embedder.pooled(images[order])[inverse]
+
+    def _mixup(self, source: Tensor, batch: Batch, rows: Tensor, stage: Stage) -> Tensor:
+        """The loss of blended pictures, whose partners' exemplars are classes of their own."""
+        half, options = len(batch) // 2, self.options
+        memory, negatives = None, None
+        if options.negatives:
+            memory = self.memory.rows
+            related = self._related(rows, batch.camids[half:])
+            negatives = choose_negatives(related, self.memory.filled, options.negatives, stage.random)
+        agents, filled = self.memory.exemplars(rows), self.memory.written(rows)
+        share, weight = batch.extras[SHARE][:half], self.classifier.weight
+        return self.mixup_loss(source, batch.labels[:half], weight, share, agents, filled, memory, negatives)
+
+    def _related(self, rows: Tensor, camids: Tensor) -> Tensor:
+        """`(b, N)`: the exemplars of each target picture and of its neighbours, who may be the same person."""
+        comparison = self.memory.compare(self.memory.exemplars(rows), rows, camids)
+        related = torch.zeros(len(rows), len(self.memory.filled), dtype=torch.bool, device=rows.device)
+        for term in self.terms():
+            related |= self.neighbourhood.neighbours(comparison, term)
+        return related.scatter_(1, rows[:, None], True)
+
+    def optimizers(self) -> dict[str, Recipe]:
+        backbone = list(self.embedder.backbone.parameters())
+        new = [*self.embedder.pooling.parameters(), *self.embedder.neck.parameters(), *self.classifier.parameters()]
+        return {"main": Recipe([ParameterGroup(backbone, pretrained=True), ParameterGroup(new)])}
+
+    def handlers(self, view: TrainingView) -> Sequence[Handler]:
+        options = self.options
+        handlers: list[Handler] = [MemoryWrite(self.memory, self.momentum)]
+        if options.mix:
+            handlers.insert(0, CrossDomainMixup(options.alpha, options.mix_from))
+        if options.diagnose_every:
+            hidden = view.hidden_labels[self.first :]
+            terms = tuple(self.terms())
+            handlers.append(NeighbourPrecision(self.memory, self.neighbourhood, terms, hidden, options.diagnose_every))
+        return handlers
+
+    def momentum(self, epoch: int) -> float:
+        """Of the memory: rows are replaced at first, later averaged."""
+        return 0.0 if epoch <= self.options.overwrite_until else self.options.momentum
+
+    @classmethod
+    def needs_cameras(cls, options: Section) -> bool:
+        assert isinstance(options, CailOptions)
+        return bool(options.neighbor_mode)
