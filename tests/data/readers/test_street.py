@@ -160,9 +160,7 @@ def test_of_two_processes_the_first_is_right(tmp_path: Path, monkeypatch: pytest
 
 def test_another_split_than_the_catalog_says_is_refused(tmp_path: Path) -> None:
     write_street(tmp_path / "hidden", split_of("occlusion").streets("tiny")["street"])
-    with pytest.raises(
-        UserError, match=r"is the street's split clothes, and .* holds split occlusion"
-    ):
+    with pytest.raises(UserError, match=r"is the street's split clothes, and .* holds split occlusion"):
         find("street-clothes", tmp_path / "hidden")
     write_street(tmp_path / "b", split_of("city2city").streets("tiny")["target"])
     with pytest.raises(UserError, match=r"part source, and .* holds split city2city, size tiny, part target"):
