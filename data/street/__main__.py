@@ -2,7 +2,7 @@
 
 python3 -m data.street OUT --split clothes --size small --workers 4
 python3 -m data.street OUT --layout ltcc --identities 40 --outfits 3 --city 1 --seed 7 --height 256 --width 128
-python3 -m data.street --sheet sheet.png --about outfits --height 256 --width 128
+python3 -m data.street --sheet --about outfits --height 256 --width 128
 """
 
 from __future__ import annotations
@@ -68,7 +68,10 @@ def _parser() -> argparse.ArgumentParser:
         )  # fmt: skip
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that draw (default 1)")
     parser.add_argument("--force", action="store_true", help="replace OUT where it holds another street")
-    parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="draw a contact sheet to look at (or .jpg)")
+    parser.add_argument(
+        "--sheet", type=Path, nargs="?", const=Path("sheet.png"), metavar="FILE.png",
+        help="draw a contact sheet to look at, as PNG or JPEG (sheet.png)",
+    )  # fmt: skip
     parser.add_argument("--about", metavar="CAUSE", help=f"of --sheet: {', '.join(SHEETS)} (people)")
     return parser
 

@@ -28,7 +28,7 @@ def test_every_ladder_is_sound(name: str, size: str) -> None:
     plan.check()
     runs = plan.runs(found.rows, [1, 2])
     assert len({run.key for run in runs}) == len(runs)
-    what = [(str(run.settings), run.judged) for run in runs]
+    what = [(str(run.settings), run.row.learns, run.judged) for run in runs]
     assert len(set(what)) == len(what), "two rows are the same run"
     for run in runs:
         assert (run.config.train.keep, run.config.train.evaluate_every) == (1, 0)
