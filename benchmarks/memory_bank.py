@@ -32,6 +32,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmarks.arguments import positive
 from benchmarks.memory import most_memory
 from benchmarks.retrieval import time_interleaved
 from engine.launch import run_door
@@ -155,20 +156,14 @@ def table(sizes: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _positive(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise ValueError(text)
-    return number
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=_positive, help="one size instead of " + " and ".join(map(str, SIZES)))
-    parser.add_argument("--dim", type=_positive, default=2048, help="numbers per row (%(default)s)")
-    parser.add_argument("--batch", type=_positive, default=128, help="target pictures per process (%(default)s)")
-    parser.add_argument("--processes", type=_positive, default=1, help="spread the memory over so many (%(default)s)")
-    parser.add_argument("--repeats", type=_positive, default=7, help="rounds (%(default)s)")
-    parser.add_argument("--threads", type=_positive, help="by default as many as torch takes")
+    parser.add_argument("--rows", type=positive, help="one size instead of " + " and ".join(map(str, SIZES)))
+    parser.add_argument("--dim", type=positive, default=2048, help="numbers per row (%(default)s)")
+    parser.add_argument("--batch", type=positive, default=128, help="target pictures per process (%(default)s)")
+    parser.add_argument("--processes", type=positive, default=1, help="spread the memory over so many (%(default)s)")
+    parser.add_argument("--repeats", type=positive, default=7, help="rounds (%(default)s)")
+    parser.add_argument("--threads", type=positive, help="by default as many as torch takes")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     asked = parser.parse_args()

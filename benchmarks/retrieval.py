@@ -46,7 +46,6 @@ import argparse
 import itertools
 import json
 import os
-import platform
 import signal
 import statistics
 import sys
@@ -66,6 +65,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmarks.arguments import positive
+from benchmarks.ladders.machine import processor
 from benchmarks.made_features import ROWS, SIZES, write_features
 from benchmarks.memory import MIB, most_memory
 from common.errors import UserError
@@ -305,7 +306,7 @@ def measure(folder: Path, asked: argparse.Namespace) -> dict[str, Any]:
         "queries": size.queries,
         "gallery": size.gallery,
         "streamed": mapped,
-        "processor": _processor(),
+        "processor": processor(),
         "threads": backend.threads,
         "repeats": asked.repeats,
         "other_load": None if np.isnan(other_load) else other_load,
@@ -349,14 +350,6 @@ def _busy_elsewhere() -> float:
     return (user + nice + system + sum(interrupted)) / os.sysconf("SC_CLK_TCK") - time.process_time()
 
 
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
 def table(figures: dict[str, Any]) -> str:
     """The figures for reading."""
     other = figures["other_load"]
@@ -393,25 +386,17 @@ def table(figures: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _positive(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise ValueError(text)
-    return number
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=SIZES, default="market", help="how many pictures of how many people")
-    parser.add_argument("--dim", type=_positive, default=2048, help="numbers per picture (%(default)s)")
-    parser.add_argument("--queries", type=_positive, help="another number of queries")
-    parser.add_argument("--gallery", type=_positive, help="another number of gallery pictures; more are distractors")
+    parser.add_argument("--dim", type=positive, default=2048, help="numbers per picture (%(default)s)")
+    parser.add_argument("--queries", type=positive, help="another number of queries")
+    parser.add_argument("--gallery", type=positive, help="another number of gallery pictures; more are distractors")
     parser.add_argument("--stream", action="store_true", help="leave the gallery on disk")
     parser.add_argument("--rerank", action="store_true", help="measure re-ranking, too")
-    parser.add_argument(
-        "--check", type=_positive, nargs="?", const=200, help="check the ranks of so many queries (200)"
-    )
-    parser.add_argument("--threads", type=_positive, help="by default as many as torch takes")
-    parser.add_argument("--repeats", type=_positive, default=5, help="rounds (%(default)s)")
+    parser.add_argument("--check", type=positive, nargs="?", const=200, help="check the ranks of so many queries (200)")
+    parser.add_argument("--threads", type=positive, help="by default as many as torch takes")
+    parser.add_argument("--repeats", type=positive, default=5, help="rounds (%(default)s)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     asked = parser.parse_args()
     if asked.threads:

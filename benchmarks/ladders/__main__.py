@@ -17,6 +17,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.arguments import positive
 from benchmarks.ladders import LADDERS, ladder
 from benchmarks.ladders.climb import Climb
 from benchmarks.ladders.document import put_block
@@ -105,20 +106,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("name", nargs="?", metavar="NAME", help=f"of a ladder: {', '.join(LADDERS)}")
     parser.add_argument("--list", action="store_true", help="print the ladders, their questions and rows")
     parser.add_argument("--show", action="store_true", help="print the table of what is done so far and run nothing")
-    parser.add_argument("--seeds", type=_count, default=3, metavar="N", help="train with seeds 1 to N (%(default)s)")
+    parser.add_argument("--seeds", type=positive, default=3, metavar="N", help="train with seeds 1 to N (%(default)s)")
     parser.add_argument("--size", choices=SIZES, default="small", help="of pictures and trainings (%(default)s)")
     parser.add_argument("--rows", nargs="+", metavar="ROW", help="only these, and those they need")
     parser.add_argument("--fresh", action="store_true", help="forget what is done of what is asked for and do it again")
     parser.add_argument("--device", default="cpu", metavar="DEVICES", help="as for train.sh: cpu, 0 or 0,1 (cpu)")
-    parser.add_argument("--workers", type=_count, default=1, metavar="N", help="processes that draw (%(default)s)")
+    parser.add_argument("--workers", type=positive, default=1, metavar="N", help="processes that draw (%(default)s)")
     parser.add_argument("--no-docs", action="store_true", help="do not write the table to docs/benchmarks.md")
     return parser
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1 on")
-    return int(text)
 
 
 if __name__ == "__main__":

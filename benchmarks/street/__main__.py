@@ -18,6 +18,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.arguments import positive
 from benchmarks.ladders.document import put_block
 from benchmarks.ladders.doors import Doors, State
 from benchmarks.ladders.ladder import Ladder, Measure, Row
@@ -140,12 +141,6 @@ def main(arguments: Sequence[str] | None = None, home: Path = ROOT) -> int:
     return 0 if all(finding.held for finding in findings) else 1
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1 on")
-    return int(text)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python3 -m benchmarks.street",
@@ -156,7 +151,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", nargs="+", choices=CLAIMS, help="these claims; nothing is written to the document")
     parser.add_argument("--size", choices=SIZES, default="small", help="of the streets and trainings (%(default)s)")
     parser.add_argument("--device", default="cpu", metavar="DEVICES", help="as for train.sh: cpu or 0 (cpu)")
-    parser.add_argument("--workers", type=_count, default=1, metavar="N", help="processes that draw (%(default)s)")
+    parser.add_argument("--workers", type=positive, default=1, metavar="N", help="processes that draw (%(default)s)")
     parser.add_argument("--no-docs", action="store_true", help=f"do not write to {DOCUMENT}")
     return parser
 
