@@ -1,6 +1,6 @@
 """Does the street measure what it says? Five claims, each tried and told with its figures.
 
-    python3 -m benchmarks.street                  about ten minutes on two cores
+    python3 -m benchmarks.street                  about six minutes on two free cores
     python3 -m benchmarks.street --only a d       the two that train nothing, in a minute
 
 Streets are drawn into datasets/ladders/, trainings are done by train.sh into checkpoints/ladder-street-*; what is there
