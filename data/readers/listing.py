@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +76,13 @@ def wrong_folder(root: Path, name: str, expected: str, fits: Callable[[Path], bo
     match = next((folder for folder in near if fits(folder)), None)
     advice = f"{match} does: give it {root_option(name, match)}" if match else how_to_say(name)
     return UserError(f"dataset '{name}': {root} does not hold {expected}. {advice}")
+
+
+def require_layout(root: Path, name: str, parts: Iterable[str], expected: str, fits: Callable[[Path], bool]) -> None:
+    """Raise `UserError` unless one of the folders `parts` is in `root`; it names a folder near that `fits` instead."""
+    require_folder(root, name, expected)
+    if not any((root / part).is_dir() for part in parts):
+        raise wrong_folder(root, name, expected, fits)
 
 
 def how_to_say(name: str) -> str:

@@ -18,9 +18,8 @@ from data.readers.listing import (
     matched,
     numbers_in,
     pictures_in,
-    require_folder,
+    require_layout,
     split_of,
-    wrong_folder,
 )
 from data.samples import Counts, Dataset, Ints, Split
 
@@ -40,9 +39,7 @@ def read(root: Path, name: str) -> Dataset:
         UserError: the folders are not there (naming the one that would work, one level up or down) or a file name
             does not parse.
     """
-    require_folder(root, name, EXPECTED)
-    if not any((root / folder).is_dir() for folder in FOLDERS.values()):
-        raise wrong_folder(root, name, EXPECTED, _is_layout)
+    require_layout(root, name, FOLDERS.values(), EXPECTED, _is_layout)
     notes: tuple[str, ...] = ()
     splits, outfits = {}, {}
     for title, folder in FOLDERS.items():

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from data.readers.checks import checked
-from data.readers.listing import parse, pictures_in, require_folder, split_of, wrong_folder
+from data.readers.listing import parse, pictures_in, require_layout, split_of
 from data.samples import Counts, Dataset, Split
 
 FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
@@ -33,9 +33,7 @@ def read(root: Path, name: str) -> Dataset:
         UserError: the folders are not there (naming the one that would work, one level up or down) or a file name
             does not parse.
     """
-    require_folder(root, name, EXPECTED)
-    if not any((root / folder).is_dir() for folder in FOLDERS.values()):
-        raise wrong_folder(root, name, EXPECTED, is_layout)
+    require_layout(root, name, FOLDERS.values(), EXPECTED, is_layout)
     return read_layout(root, name, PUBLISHED.get(name))
 
 

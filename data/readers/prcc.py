@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from data.readers.checks import CLOTH_CHANGING, checked
-from data.readers.listing import matched, numbers_in, pictures_in, require_folder, split_of, wrong_folder
+from data.readers.listing import matched, numbers_in, pictures_in, require_layout, split_of
 from data.samples import Counts, Dataset, Split
 
+PARTS = ("rgb/train", "rgb/test")
 EXPECTED = "rgb/train/ and rgb/test/ with A/, B/ and C/ in it"
 FORM = "rgb/train/PID/A..., B... or C... and rgb/test/A (B, C)/PID/..., such as rgb/train/001/A_cropped_rgb001.jpg"
 CAMERAS = "ABC"
@@ -34,9 +35,7 @@ def read(root: Path, name: str) -> Dataset:
         UserError: the folders are not there (naming the one that would work, one level up or down) or a picture lies
             elsewhere than these folders have it.
     """
-    require_folder(root, name, EXPECTED)
-    if not _is_layout(root):
-        raise wrong_folder(root, name, EXPECTED, _is_layout)
+    require_layout(root, name, PARTS, EXPECTED, _is_layout)
     train = _split(root, name, _pictures(root, "rgb/train"), _TRAIN)
     test = [path for camera in CAMERAS for path in _pictures(root, f"rgb/test/{camera}")]
     both = _split(root, name, test, _TEST)
@@ -55,7 +54,7 @@ def read(root: Path, name: str) -> Dataset:
 
 
 def _is_layout(folder: Path) -> bool:
-    return any((folder / "rgb" / part).is_dir() for part in ("train", "test"))
+    return any((folder / part).is_dir() for part in PARTS)
 
 
 def _pictures(root: Path, folder: str) -> list[str]:

@@ -116,7 +116,7 @@ def _fault(out: Path, config: StreetConfig, told: object) -> str | None:
         if not (out / name).is_file():
             return f"{name} is missing"
     there: dict[str, set[str]] = {}
-    splits: dict[str, str] = {}
+    shown: set[str] = set()
     counted: Counter[str] = Counter()
     for place in layout.places(world):
         for path in (place.path, parts_path(place)):
@@ -126,9 +126,9 @@ def _fault(out: Path, config: StreetConfig, told: object) -> str | None:
             if name not in there[folder]:
                 return f"{path} is missing or empty"
             there[folder].discard(name)
-        splits[place.path.rpartition("/")[0]] = place.split
+        shown.add(place.path.rpartition("/")[0])
         counted[place.split] += 1
-    strangers = [f"{folder}/{min(names)}" for folder, names in there.items() if names and folder in splits]
+    strangers = [f"{folder}/{min(names)}" for folder, names in there.items() if names and folder in shown]
     if strangers:
         return f"{strangers[0]} was added"
     with (out / PICTURES).open("rb") as lines:
