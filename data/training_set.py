@@ -62,6 +62,10 @@ class TrainingSet:
             row -= len(split)
         raise IndexError(row)
 
+    def dataset(self) -> Ints:
+        """`(N,)` which of the splits a row is of: 0, 1, …"""
+        return np.repeat(np.arange(len(self.splits)), [len(split) for split in self.splits])
+
     def fingerprint(self) -> str:
         """16 hex digits that change with the pictures and identities of any split, and with the domain of a row.
 

@@ -62,6 +62,8 @@ class RunState:
         Args:
             alone_at: when the other processes are gone: the iteration that was finished last.
         """
+        if alone_at is not None:
+            self.method.left_alone()
         full = self.amp.float32_state(self.method)
         rest = {name: value for name, value in full.items() if not name.startswith(EMBEDDER)}
         model = {name.removeprefix(EMBEDDER): value for name, value in full.items() if name.startswith(EMBEDDER)}

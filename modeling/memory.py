@@ -62,7 +62,8 @@ class Comparison:
 
 
 class ExemplarMemory(nn.Module):
-    """A unit vector per training picture, a moving average of its features (as in ECN, CVPR 2019).
+    """A unit vector per training picture, a moving average of its features (as in ECN, CVPR 2019), and how long the
+    latest of them was.
 
     No gradient reaches the rows. They begin as zeros and not filled: a row without a feature is no one's neighbour
     and stands for no one, so there is nothing to start from at random.
@@ -76,6 +77,7 @@ class ExemplarMemory(nn.Module):
 
     Attributes:
         rows: `(N, D)` float32, of length 1 where filled.
+        lengths: `(N,)` float32, of the latest feature, 0 where not filled.
         filled: `(N,)` bool.
         camids: `(N,)` int64; facts of the dataset, so not in the state.
 
@@ -86,12 +88,14 @@ class ExemplarMemory(nn.Module):
     """
 
     rows: Tensor
+    lengths: Tensor
     filled: Tensor
     camids: Tensor
 
     def __init__(self, camids: Tensor, channels: int) -> None:
         super().__init__()
         self.register_buffer("rows", torch.zeros(len(camids), channels))
+        self.register_buffer("lengths", torch.zeros(len(camids)))
         self.register_buffer("filled", torch.zeros(len(camids), dtype=torch.bool))
         self.register_buffer("camids", camids.clone(), persistent=False)
 
@@ -114,8 +118,8 @@ class ExemplarMemory(nn.Module):
     def write(self, features: Tensor, rows: Tensor, momentum: float) -> None:
         """M_j ← normalise(m M_j + (1 − m) f_j), with m = 0 for a row that holds nothing yet.
 
-        f_j is the mean of the unit features that the batch has for row j. Samples with a number that is not finite
-        (a forward pass that overflowed half precision) are left out.
+        f_j is the mean of the unit features that the batch has for row j, and the row's length becomes the mean of
+        theirs. Samples with a number that is not finite (a forward pass that overflowed half precision) are left out.
 
         Args:
             features: `(B, D)` of any length, of all processes.
@@ -123,12 +127,16 @@ class ExemplarMemory(nn.Module):
             momentum: m, in [0, 1].
         """
         with without_autocast(features):
-            mean, found = mean_by_row(F.normalize(at_least_float32(features)), rows)
+            features = at_least_float32(features)
+            lengths = (features.norm(dim=1, keepdim=True) / LONGEST).clamp(max=1)
+            told, found = mean_by_row(torch.cat([F.normalize(features), lengths], dim=1), rows)
+            mean, length = told[:, :-1], LONGEST * told[:, -1]
             old, filled = self.rows[rows], self.filled[rows]
             keep = torch.where(filled, momentum, 0.0).to(old.dtype)[:, None]
             new = F.normalize(keep * old + (1 - keep) * mean.to(old.dtype))
             # Samples of one row carry the same value, so it does not matter which of them is written last.
             self.rows[rows] = new.where(found[:, None], old)
+            self.lengths[rows] = length.to(old.dtype).where(found, self.lengths[rows])
             self.filled[rows] = filled | found
 
     def exemplars(self, rows: Tensor) -> Tensor:
@@ -139,11 +147,21 @@ class ExemplarMemory(nn.Module):
         """`(b,)` bool, which of the rows `(b,)` hold a feature."""
         return self.filled[rows]
 
+    def latest_lengths(self, rows: Tensor) -> Tensor:
+        """`(b,)` the lengths of rows `(b,)`."""
+        return self.lengths[rows]
+
+    def left_alone(self) -> None:
+        """The other processes are gone, and whatever needs them must do without."""
+
     @property
     def share_filled(self) -> float:
         """The share of rows that hold a feature; waits for the device."""
         return float(self.filled.float().mean())
 
+
+LONGEST = float(1 << 20)
+"""No feature is longer, as far as lengths are remembered."""
 
 _ONE = float(1 << 50)
 """Unit features are added up as whole numbers of 2⁻⁵⁰, thousands of them: such sums are the same in every order, also

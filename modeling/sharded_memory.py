@@ -15,6 +15,9 @@ from common.errors import UserError
 from modeling.layers.precision import at_least_float32, without_autocast
 from modeling.memory import ALONE, Comparison, ExemplarMemory, Team
 
+KEPT = ("rows", "lengths", "filled")
+"""What a state has of a memory; sent in this order by every process."""
+
 PIECE = 1 << 15
 """Rows of a state that are sent at once."""
 
@@ -33,11 +36,11 @@ class ShardedMemory(ExemplarMemory):
     with its own rows, what the losses need of a row (maxima and sums) is put together over the team, and the gradients
     come back added up. So all methods but `read` are for all processes at once, each with as many samples.
 
-    `read`, `rows`, `filled` and `camids` are of this process's part.
+    `read`, `rows`, `lengths`, `filled` and `camids` are of this process's part.
 
     The state is that of an `ExemplarMemory`: the whole rows, the same on every process, to be loaded by any number of
     processes, or by one that keeps them all. Each process holds a second, whole copy while it makes one. Where the
-    others are gone (a rescue after a failure) set `team` to `ALONE`: the state then has their rows as not filled.
+    others are gone (a rescue after a failure), `left_alone` makes a state that has their rows as not filled.
 
     Args:
         camids: `(N,)` int64, the camera of every row of the whole memory.
@@ -95,6 +98,14 @@ class ShardedMemory(ExemplarMemory):
         """Likewise."""
         return self._from_holders(self.filled.to(self.rows.dtype), rows) > 0
 
+    @torch.no_grad()
+    def latest_lengths(self, rows: Tensor) -> Tensor:
+        """Likewise."""
+        return self._from_holders(self.lengths, rows)
+
+    def left_alone(self) -> None:
+        self.team = ALONE
+
     @property
     def share_filled(self) -> float:
         return float(self.team.total(self.filled.sum())) / self.size
@@ -109,7 +120,7 @@ class ShardedMemory(ExemplarMemory):
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
-        for name in ("rows", "filled"):
+        for name in KEPT:
             destination[prefix + name] = self._whole(destination[prefix + name])
 
     @torch.no_grad()
@@ -126,7 +137,9 @@ class ShardedMemory(ExemplarMemory):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         errors: list[str] = rest[-1]
         parts = dict(state_dict)
-        for name in {"rows", "filled"} & {key.removeprefix(prefix) for key in state_dict}:
+        for name in KEPT:
+            if prefix + name not in state_dict:
+                continue
             whole = parts[prefix + name]
             if len(whole) != self.size:
                 errors.append(f"{prefix}{name} has {len(whole)} rows, the memory has {self.size}")

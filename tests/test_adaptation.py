@@ -116,7 +116,12 @@ def test_a_run_fills_the_memory_and_keeps_it_out_of_the_network(
         torch.testing.assert_close(method["memory.rows"].norm(dim=1), torch.ones(36))
     checkpoint = load_checkpoint(run / "epoch_0003.pt")
     assert not any("classifier" in name or "memory" in name for name in checkpoint.model)
-    assert checkpoint.training["method"].keys() == {"classifier.weight", "memory.rows", "memory.filled"}
+    assert checkpoint.training["method"].keys() == {
+        "classifier.weight",
+        "memory.rows",
+        "memory.lengths",
+        "memory.filled",
+    }
     lines = told(tmp_path / "logs" / "tiny")
     by_epoch = [{name for line in lines if line["epoch"] == epoch for name in line} for epoch in (1, 2, 3)]
     assert {"identity", "accuracy", "memory filled"} <= by_epoch[0]
@@ -135,12 +140,19 @@ def test_a_run_fills_the_memory_and_keeps_it_out_of_the_network(
     assert json.loads(judged.out)["mAP"] == checkpoint.card["scores"]["mAP"]
 
 
-@pytest.mark.parametrize("options", [["options.ghost=8", "options.clamp=1.0e-5"], ["options.negatives=2"]], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["options.ghost=8", "options.clamp=1.0e-5", "options.gate=0.1", "train.ema=0.9"],
+        ["options.sharded=true", "options.sync=true", "options.clamp=1.0e-5"],
+        ["options.statistics=both", "options.align=true", "options.instance={from_epoch: 2}", "options.negatives=2"],
+    ],
+    ids=str,
+)
 def test_switches_train_and_are_evaluated(
     options: list[str], tiny: Path, elsewhere: Path, doors: Doors, tmp_path: Path
 ) -> None:
-    keys = [*STAGES, *options, "options.gate=0.1", "data.target=street", f"data.target_root={elsewhere}"]
-    outcome = doors.train("cpu", tiny, *keys, "train.ema=0.9")
+    outcome = doors.train("cpu", tiny, *STAGES, *options, "data.target=street", f"data.target_root={elsewhere}")
     assert outcome.status == 0, outcome.said
     assert doors.evaluate("cpu", tmp_path / "checkpoints" / "tiny").status == 0
 
@@ -198,6 +210,25 @@ def test_going_on_inside_an_epoch_and_after_one_is_exact(
     assert shares == whole
     runs = tmp_path / "checkpoints"
     assert_same(runs / "whole" / "epoch_0003.pt", runs / "parts" / "epoch_0003.pt")
+
+
+@pytest.mark.slow
+def test_going_on_after_being_killed_is_exact(tiny: Path, elsewhere: Path, doors: Doors, tmp_path: Path) -> None:
+    """With the published curriculum, where intra-camera neighbours have begun and where inter-camera ones have."""
+    target = ["data.target=street", f"data.target_root={elsewhere}"]
+    batches = ["method=cail", "batches.kind=domains", "batches.size=32"]
+    keys = [*batches, "train.epochs=36", "train.evaluate_every=0", *target]
+    assert doors.train("cpu", tiny, "name=whole", *keys).status == 0
+    length = 4
+    for epoch in (12, 35):
+        fatal = str((epoch - 1) * length + 2)
+        killed = shell(sys.executable, "-m", "tests.killed", fatal, "cpu", tiny, "name=parts", *keys, "data.workers=0")
+        assert killed.status == -signal.SIGKILL, killed.said
+    outcome = doors.train("cpu", tiny, "name=parts", *keys)
+    assert outcome.status == 0, outcome.said
+    assert f"going on after {34 * length} of {36 * length} iterations" in outcome.out
+    runs = tmp_path / "checkpoints"
+    assert_same(runs / "whole" / "epoch_0036.pt", runs / "parts" / "epoch_0036.pt")
 
 
 DEGENERATE: dict[str, dict[str, Any]] = {
@@ -308,16 +339,22 @@ def part_of(batch: Batch, rank: int) -> Batch:
     return Batch(**{name: getattr(batch, name)[places] for name in names})
 
 
-def state_after(case: str, rank: int | None, ghost: int | None) -> dict[str, Tensor]:
+def state_after(case: str, rank: int | None, **options: Any) -> dict[str, Tensor]:
     """The method after five epochs of one process with whole batches, or of one of two."""
-    method = cail({**OPTIONS, "ghost": ghost}, cameras=CAMERAS[case])
+    method = cail({**OPTIONS, **options}, cameras=CAMERAS[case])
     if rank:
         for parameter in method.parameters():
             torch.nn.init.ones_(parameter)
     broadcast_state(method)
     whole = batches(SEEN[case], CAMERAS[case])
-    trained(method, EPOCHS, 1, whole if rank is None else [part_of(b, rank) for b in whole], BatchStatistics(method))
+    seen = whole if rank is None else [part_of(b, rank) for b in whole]
+    trained(method, EPOCHS, 1, seen, BatchStatistics(method), cameras=CAMERAS[case])
     return dict(method.state_dict())
+
+
+def in_parts(case: str) -> str:
+    """The name of a case in which each process holds a part of the memory."""
+    return f"{case}, in parts"
 
 
 @pytest.fixture(scope="module")
@@ -352,13 +389,23 @@ def test_two_processes_hold_the_same_memory(case: str, of_two: list[dict[str, di
 @pytest.mark.dist
 @pytest.mark.slow
 @pytest.mark.parametrize("case", SEEN)
+def test_two_processes_with_a_part_each_learn_the_same(case: str, of_two: list[dict[str, dict[str, Tensor]]]) -> None:
+    for found in of_two:
+        assert found[case].keys() == found[in_parts(case)].keys()
+        for name, value in found[case].items():
+            torch.testing.assert_close(found[in_parts(case)][name], value, rtol=1e-6, atol=1e-8, msg=name)
+
+
+@pytest.mark.dist
+@pytest.mark.slow
+@pytest.mark.parametrize("case", SEEN)
 def test_two_processes_are_one_with_ghost_batches(
     case: str, of_two: list[dict[str, dict[str, Tensor]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Losses are means over the samples that have them, of all processes together."""
     monkeypatch.setitem(BACKBONES, "toy", lambda **_: Toy())
     first = of_two[0][case]
-    alone, without = (state_after(case, None, ghost) for ghost in (8, None))
+    alone, without = (state_after(case, None, ghost=ghost) for ghost in (8, None))
     assert alone.keys() == first.keys() == without.keys()
     for name, value in alone.items():
         torch.testing.assert_close(first[name], value, rtol=1e-6, atol=1e-8, msg=name)
@@ -387,7 +434,9 @@ def main(rank: int, folder: Path) -> None:
     torch.set_num_threads(1)
     BACKBONES["toy"] = lambda **_: Toy()
     idist.initialize("gloo", init_method=f"file://{folder / 'meeting'}", world_size=WORLD, rank=rank)
-    torch.save({case: state_after(case, rank, ghost=None) for case in SEEN}, folder / f"{rank}.pt")
+    whole = {case: state_after(case, rank) for case in SEEN}
+    parts = {in_parts(case): state_after(case, rank, sharded=True) for case in SEEN}
+    torch.save(whole | parts, folder / f"{rank}.pt")
     gc.collect()
     idist.finalize()
 

@@ -28,10 +28,15 @@ class PrepareBatch:
 
     def __init__(self, training_set: TrainingSet, preprocessing: Preprocessing, device: torch.device) -> None:
         self.preprocessing, self.device = preprocessing, device
-        columns = (training_set.labels, training_set.camids, training_set.clothes, training_set.domain)
-        labels, camids, clothes, domain = (torch.tensor(column, device=device) for column in columns)
-        first_target = int((training_set.domain == SOURCE).sum())
-        self.facts = Facts(training_set.num_classes, labels, camids, clothes, domain, first_target)
+        self.facts = Facts(
+            training_set.num_classes,
+            labels=torch.tensor(training_set.labels, device=device),
+            camids=torch.tensor(training_set.camids, device=device),
+            clothes=torch.tensor(training_set.clothes, device=device),
+            domain=torch.tensor(training_set.domain, device=device),
+            first_target=int((training_set.domain == SOURCE).sum()),
+            dataset=torch.tensor(training_set.dataset(), device=device),
+        )
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.ITERATION_STARTED, self)

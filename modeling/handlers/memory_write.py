@@ -23,13 +23,15 @@ class MemoryWrite:
 
     Args:
         momentum: of an epoch, by its number from 1.
+        sync: false: a process writes only what it has seen itself, and the memories of several drift apart. So did the
+            published code; checkpoints have that of process 0.
 
     Example:
         >>> MemoryWrite(memory, lambda epoch: 0.0 if epoch == 1 else 0.6).attach(trainer)
     """
 
-    def __init__(self, memory: ExemplarMemory, momentum: Callable[[int], float]) -> None:
-        self.memory, self.momentum = memory, momentum
+    def __init__(self, memory: ExemplarMemory, momentum: Callable[[int], float], sync: bool = True) -> None:
+        self.memory, self.momentum, self.sync = memory, momentum, sync
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(ReIDEvents.BACKWARD_COMPLETED, self)
@@ -37,6 +39,9 @@ class MemoryWrite:
     def __call__(self, engine: Engine) -> None:
         state: Any = engine.state
         kept = state.update.kept
-        if FEATURES in kept:
-            features, rows = gather_rows(kept[FEATURES]), gather_rows(kept[ROWS])
-            self.memory.write(features, rows, self.momentum(state.epoch))
+        if FEATURES not in kept:
+            return
+        features, rows = kept[FEATURES], kept[ROWS]
+        if self.sync:
+            features, rows = gather_rows(features), gather_rows(rows)
+        self.memory.write(features, rows, self.momentum(state.epoch))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,18 +23,19 @@ class NeighbourPrecision:
     neither. Where no identities are known it does nothing.
 
     Args:
-        terms: of the loss, whose neighbours are looked at.
         hidden: `(N,)` the true identity of every row of the memory; −1 unknown.
+        camids: `(N,)` their cameras.
         every: iterations between two looks.
 
     Example:
-        >>> NeighbourPrecision(memory, criterion, ("intra",), view.hidden_labels[first:], every=50).attach(trainer)
+        >>> hidden, camids = view.hidden_labels[first:], view.facts.camids[first:]
+        >>> NeighbourPrecision(memory, criterion, hidden, camids, every=50).attach(trainer)
     """
 
     def __init__(
-        self, memory: ExemplarMemory, loss: NeighbourhoodLoss, terms: Sequence[str], hidden: Tensor, every: int
+        self, memory: ExemplarMemory, loss: NeighbourhoodLoss, hidden: Tensor, camids: Tensor, every: int
     ) -> None:
-        self.memory, self.loss, self.terms, self.hidden, self.every = memory, loss, terms, hidden, every
+        self.memory, self.loss, self.hidden, self.camids, self.every = memory, loss, hidden, camids, every
 
     def attach(self, engine: Engine) -> None:
         if bool((self.hidden != UNKNOWN).any()):
@@ -47,12 +47,12 @@ class NeighbourPrecision:
         kept = state.update.kept
         if state.iteration % self.every or FEATURES not in kept:
             return
-        rows = kept[ROWS]
-        known = self.hidden != UNKNOWN
-        comparison = self.memory.compare(kept[FEATURES], rows, self.memory.camids[rows])
+        comparison = self.memory.compare(kept[FEATURES], kept[ROWS], self.camids[kept[ROWS]])
+        who, first = self.hidden[comparison.rows][:, None], comparison.first
+        those = self.hidden[first : first + len(comparison.filled)]
         told = {}
-        for term in self.terms:
-            near = self.loss.neighbours(comparison, term) & known & known[rows][:, None]
-            right = near & (self.hidden[rows][:, None] == self.hidden)
-            told[f"{term} right"] = right.sum() / near.sum().clamp(min=1)
+        for term in self.loss.kinds:
+            near = self.loss.neighbours(comparison, term) & (those != UNKNOWN) & (who != UNKNOWN)
+            right, count = comparison.team.total(torch.stack([(near & (who == those)).sum(), near.sum()]))
+            told[f"{term} right"] = right / count.clamp(min=1)
         state.update = replace(state.update, metrics={**state.update.metrics, **told})

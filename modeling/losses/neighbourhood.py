@@ -21,7 +21,7 @@ from modeling.memory import Comparison
 Mode = Literal["camera", "agnostic"]
 Term = Literal["intra", "inter", "agnostic", "instance"]
 TERMS: Mapping[Mode, tuple[Term, ...]] = {"camera": ("intra", "inter"), "agnostic": ("agnostic",)}
-"""The terms of each mode that have neighbours."""
+"""The terms of each mode that have neighbours; the candidates of the first include the sample itself."""
 
 TILE = {"cpu": 1 << 19}
 """Similarities that are worked on at once: on a CPU so few that they stay in its cache, 2²⁶ elsewhere."""
@@ -106,9 +106,14 @@ class NeighbourhoodLoss(nn.Module):
         self.instance_apart = instance_apart
 
     @property
+    def kinds(self) -> tuple[Term, ...]:
+        """The terms that have neighbours."""
+        return TERMS[self.mode]
+
+    @property
     def terms(self) -> tuple[Term, ...]:
         """What can be asked for."""
-        return (*TERMS[self.mode], "instance") if self.instance_apart else TERMS[self.mode]
+        return (*self.kinds, "instance") if self.instance_apart else self.kinds
 
     def forward(self, comparison: Comparison, terms: Collection[str] | None = None) -> NeighbourhoodLosses:
         """The losses, float32 scalars, of `terms` (all by default); the others cost nothing.
@@ -118,8 +123,8 @@ class NeighbourhoodLoss(nn.Module):
         asked = self.terms if terms is None else [term for term in self.terms if term in terms]
         if unknown := set(terms or ()) - set(self.terms):
             raise UserError(f"neighbourhood loss: no term '{min(unknown)}' here; there are {', '.join(self.terms)}")
-        home: Term = TERMS[self.mode][0]  # the one whose candidates include the sample itself
-        sets = [term for term in TERMS[self.mode] if term in asked or (term == home and "instance" in asked)]
+        home: Term = self.kinds[0]
+        sets = [term for term in self.kinds if term in asked or (term == home and "instance" in asked)]
         if not sets:
             return NeighbourhoodLosses()
         with without_autocast(comparison.similarities):
@@ -145,8 +150,8 @@ class NeighbourhoodLoss(nn.Module):
     @torch.no_grad()
     def neighbours(self, comparison: Comparison, term: str) -> Tensor:
         """`(B, n)` bool, which rows are neighbours of which samples under a term, to judge them by hidden labels."""
-        if term not in TERMS[self.mode]:
-            raise UserError(f"neighbourhood loss: '{term}' has no neighbours; take {' or '.join(TERMS[self.mode])}")
+        if term not in self.kinds:
+            raise UserError(f"neighbourhood loss: '{term}' has no neighbours; take {' or '.join(self.kinds)}")
         question = _Question(comparison, (term,), self.eps, self.scale, self.clamp)
         similarities = at_least_float32(comparison.similarities)
         candidates = torch.cat([values for _, _, values in question.candidates(similarities)])

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from common.contracts import UNKNOWN
 from modeling.layers.precision import at_least_float32, without_autocast
@@ -131,6 +132,14 @@ class Moments(NamedTuple):
 
     mean: Tensor
     variance: Tensor
+
+    @classmethod
+    def of(cls, layer: nn.Module | None) -> Moments:
+        """Those of a layer that keeps them."""
+        assert isinstance(layer, _BatchNorm)
+        assert layer.running_mean is not None
+        assert layer.running_var is not None
+        return cls(layer.running_mean, layer.running_var)
 
 
 def align_agents(

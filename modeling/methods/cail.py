@@ -17,7 +17,7 @@ from typing import Literal
 
 import ignite.distributed as idist
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from common.contracts import Batch
@@ -31,10 +31,11 @@ from modeling.layers.ghost import balanced_order, ghost_batch_norms
 from modeling.layers.split_neck import SplitNeck
 from modeling.losses.identity import IdentityLoss
 from modeling.losses.neighbourhood import NeighbourhoodLoss
-from modeling.losses.virtual_class import VirtualClassLoss, choose_negatives
+from modeling.losses.virtual_class import Moments, VirtualClassLoss, align_agents, choose_negatives
 from modeling.memory import ExemplarMemory
 from modeling.methods.method import Facts, Method, ParameterGroup, Recipe, Stage, TrainingView, Update
 from modeling.network import GlobalEmbedder
+from modeling.sharded_memory import ShardedMemory
 
 
 class Intra(Term):
@@ -57,6 +58,12 @@ class Agnostic(Term):
     from_epoch: int = Field(11, ge=1)
 
 
+class Instance(Term):
+    """The exemplar of the picture itself, apart from its neighbours."""
+
+    from_epoch: int = Field(6, ge=1)
+
+
 class CailOptions(Section):
     """Section `options:` of `method: cail`; keys that the authors have mean what they mean there."""
 
@@ -74,9 +81,24 @@ class CailOptions(Section):
     clamp: float | None = Field(None, gt=0, lt=1)  # least probability that counts; 1.0e-5 as published
     ghost: int | None = Field(None, ge=4)  # pictures per BatchNorm statistic; 128 on one GPU as on the paper's two
     diagnose_every: int = Field(50, ge=0)  # iterations between looks at how many neighbours are right; 0: never
-    # The successor's ("Learning to Adapt Across Dual Discrepancy"), off unless set:
+    sync: bool = True  # false: each process writes only what it has seen itself, as published
+    sharded: bool = False  # each process holds a part of the memory, for targets too large to be held by each
+    # The successor's ("Learning to Adapt Across Dual Discrepancy"), off unless set; all of it: configs/cail_dual.yml
     gate: float | None = Field(None, ge=-1, lt=1)  # neighbours count when their mean similarity is above it; theirs 0.6
     negatives: int = Field(0, ge=0)  # further target rows that a mixed picture is told apart from
+    instance: Instance | None = None  # the picture's own exemplar as a term of its own, no longer a part of intra
+    statistics: Literal["target", "both"] = "target"  # domains whose running statistics the neck keeps
+    align: bool = False  # exemplars stand in as classes as the neck would have them were they of the source
+
+    @model_validator(mode="after")
+    def _together(self) -> CailOptions:
+        if self.align and self.statistics != "both":
+            raise ValueError("align moves exemplars by the statistics of both domains; set statistics to both")
+        if self.sharded and not self.sync:
+            raise ValueError("sharded spreads one memory over all processes; sync=false gives each a memory of its own")
+        if self.sharded and self.negatives:
+            raise ValueError("negatives are drawn from the whole memory, and sharded leaves each process a part of it")
+        return self
 
 
 class Cail(Method):
@@ -94,7 +116,8 @@ class Cail(Method):
         super().__init__(embedder)
         self.options, self.first = options, facts.first_target
         self.classifier = nn.Linear(embedder.channels, facts.num_classes, bias=False)
-        self.memory = ExemplarMemory(facts.camids[self.first :], embedder.channels)
+        kind = ShardedMemory if options.sharded else ExemplarMemory
+        self.memory = kind(facts.camids[self.first :], embedder.channels)
         self.identity_loss = IdentityLoss(smoothing=0.0)
         self.mixup_loss = VirtualClassLoss()
         self.neighbourhood = NeighbourhoodLoss(
@@ -103,6 +126,7 @@ class Cail(Method):
             scale=options.scale,
             clamp=options.clamp,
             gate=options.gate,
+            instance_apart=options.instance is not None,
         )
         if options.ghost is not None:
             embedder.backbone = ghost_batch_norms(embedder.backbone, options.ghost)
@@ -112,7 +136,7 @@ class Cail(Method):
         options = config.options
         assert isinstance(options, CailOptions)
         chunk = None if options.ghost is None else options.ghost // 2
-        return GlobalEmbedder(config.model, partial(SplitNeck, chunk=chunk))
+        return GlobalEmbedder(config.model, partial(SplitNeck, statistics=options.statistics, chunk=chunk))
 
     @classmethod
     def build(cls, config: Config, facts: Facts) -> Cail:
@@ -128,9 +152,10 @@ class Cail(Method):
 
     def terms(self) -> dict[str, Term]:
         options = self.options
+        own = {} if options.instance is None else {"instance": options.instance}
         if options.neighbor_mode:
-            return {"intra": options.intra, "inter": options.inter}
-        return {"agnostic": options.agnostic}
+            return {"intra": options.intra, "inter": options.inter, **own}
+        return {"agnostic": options.agnostic, **own}
 
     def training_step(self, batch: Batch, stage: Stage) -> Iterator[Update]:
         half = len(batch) // 2
@@ -149,10 +174,9 @@ class Cail(Method):
         weights = {name: weight for name, weight in stage.weights.items() if weight}
         if weights:
             near = self.neighbourhood(self.memory.compare(target, rows, batch.camids[half:]), weights.keys())
-        for name, weight in weights.items():
-            losses[name] = weight * getattr(near, name)
-            found = near.found[name]
-            metrics |= {f"{name} neighbours": found.neighbours, f"{name} top": found.top}
+            losses |= {name: weight * getattr(near, name) for name, weight in weights.items()}
+            for name, found in near.found.items():
+                metrics |= {f"{name} neighbours": found.neighbours, f"{name} top": found.top}
         metrics["memory filled"] = self.memory.filled.float().mean()
         yield Update(losses, metrics=metrics, kept={FEATURES: target.detach(), ROWS: rows})
 
@@ -168,18 +192,28 @@ class Cail(Method):
         half, options = len(batch) // 2, self.options
         memory, negatives = None, None
         if options.negatives:
-            memory = self.memory.rows
+            memory = self._as_source(self.memory.rows, self.memory.lengths)
             related = self._related(rows, batch.camids[half:])
             negatives = choose_negatives(related, self.memory.filled, options.negatives, stage.random)
         agents, filled = self.memory.exemplars(rows), self.memory.written(rows)
+        agents = self._as_source(agents, self.memory.latest_lengths(rows))
         share, weight = batch.extras[SHARE][:half], self.classifier.weight
         return self.mixup_loss(source, batch.labels[:half], weight, share, agents, filled, memory, negatives)
+
+    def _as_source(self, exemplars: Tensor, lengths: Tensor) -> Tensor:
+        """Exemplars as the source's side of the neck would have them; without `align` as they are."""
+        if not self.options.align:
+            return exemplars
+        neck = self.embedder.neck
+        assert isinstance(neck, SplitNeck)
+        target, source = Moments.of(neck), Moments.of(neck.source_statistics)
+        return align_agents(exemplars, lengths, neck.weight, target, source, neck.eps)
 
     def _related(self, rows: Tensor, camids: Tensor) -> Tensor:
         """`(b, N)`: the exemplars of each target picture and of its neighbours, who may be the same person."""
         comparison = self.memory.compare(self.memory.exemplars(rows), rows, camids)
         related = torch.zeros(len(rows), len(self.memory.filled), dtype=torch.bool, device=rows.device)
-        for term in self.terms():
+        for term in self.neighbourhood.kinds:
             related |= self.neighbourhood.neighbours(comparison, term)
         return related.scatter_(1, rows[:, None], True)
 
@@ -190,14 +224,16 @@ class Cail(Method):
 
     def handlers(self, view: TrainingView) -> Sequence[Handler]:
         options = self.options
-        handlers: list[Handler] = [MemoryWrite(self.memory, self.momentum)]
+        handlers: list[Handler] = [MemoryWrite(self.memory, self.momentum, options.sync)]
         if options.mix:
             handlers.insert(0, CrossDomainMixup(options.alpha, options.mix_from))
         if options.diagnose_every:
-            hidden = view.hidden_labels[self.first :]
-            terms = tuple(self.terms())
-            handlers.append(NeighbourPrecision(self.memory, self.neighbourhood, terms, hidden, options.diagnose_every))
+            target = view.hidden_labels[self.first :], view.facts.camids[self.first :]
+            handlers.append(NeighbourPrecision(self.memory, self.neighbourhood, *target, options.diagnose_every))
         return handlers
+
+    def left_alone(self) -> None:
+        self.memory.left_alone()
 
     def momentum(self, epoch: int) -> float:
         """Of the memory: rows are replaced at first, later averaged."""

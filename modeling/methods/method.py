@@ -34,6 +34,7 @@ class Facts:
         num_classes: C, the number of labelled identities.
         labels, camids, clothes, domain: `(N,)` int64, as in `Batch`.
         first_target: the row with which the target's pictures begin; N where none are learned from.
+        dataset: `(N,)` int64, which dataset a picture is of: 0, 1, … in the order of `data.source`, then the target.
     """
 
     num_classes: int
@@ -41,7 +42,8 @@ class Facts:
     camids: Tensor
     clothes: Tensor
     domain: Tensor
-    first_target: int = 0
+    first_target: int
+    dataset: Tensor
 
 
 @dataclass(frozen=True)
@@ -179,3 +181,7 @@ class Method(nn.Module, ABC):
     def handlers(self, view: TrainingView) -> Sequence[Handler]:
         """Ignite handlers the method brings (mixup, memory write, pseudo-labels)."""
         return ()
+
+    def left_alone(self) -> None:
+        """The other processes are gone: the state that is saved next must not wait for them."""
+        return

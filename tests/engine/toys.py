@@ -108,6 +108,12 @@ class Scripted(Toy):
         return self.script(self, batch, stage)
 
 
+def facts_of(classes: int, batch: Batch) -> Facts:
+    """A training set that consists of one batch of the source."""
+    one = torch.zeros_like(batch.labels)
+    return Facts(classes, batch.labels, batch.camids, batch.clothes, batch.domain, len(batch), dataset=one)
+
+
 def batch_of(size: int, seed: int = 0) -> Batch:
     """Random pictures with labels 0..2."""
     random = torch.Generator().manual_seed(seed)

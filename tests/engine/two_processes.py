@@ -25,7 +25,6 @@ from engine.extraction import Extraction, InMemory, Stopped, columns_of, extract
 from engine.gather import largest
 from engine.handlers.batch_statistics import BatchStatistics
 from modeling.methods import build_method
-from modeling.methods.method import Facts
 from tests.engine.toys import (
     CPU,
     PictureEmbedder,
@@ -34,6 +33,7 @@ from tests.engine.toys import (
     config_of,
     dataset_of,
     engine_of,
+    facts_of,
     parts_of,
     trainer_of,
     weights_of,
@@ -67,10 +67,6 @@ def network_of(rank: int) -> nn.Module:
             buffer.copy_(torch.rand(buffer.shape) * 10)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stubs
     return network
-
-
-def facts_of(batch: Batch) -> Facts:
-    return Facts(3, batch.labels, batch.camids, batch.clothes, batch.domain)
 
 
 def average(rank: int, folder: Path) -> Result:
@@ -131,7 +127,7 @@ def baseline(rank: int, folder: Path) -> Result:
 
     config = parse({**plain(config), "options": options}, options_of)
     whole = batch_of(8)
-    method = build_method(config, facts_of(whole))
+    method = build_method(config, facts_of(3, whole))
     gradients.broadcast_state(method)
     trainer, _ = trainer_of(method, Amp("O0", torch.float32, CPU), config)
     images = torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))

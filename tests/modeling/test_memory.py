@@ -175,12 +175,21 @@ def test_a_new_memory_holds_nothing() -> None:
     assert memory.rows[3].norm().item() == pytest.approx(1)
 
 
+def test_a_length_is_that_of_the_latest_feature() -> None:
+    memory = memory_of(4)
+    memory.write(torch.tensor([[3.0, 0, 4, 0], [0, 2.0, 0, 0], [0, 0, 4.0, 0]]), torch.tensor([2, 1, 1]), 0.6)
+    assert memory.latest_lengths(torch.tensor([1, 2, 3])).tolist() == [3.0, 5.0, 0.0]
+    memory.write(torch.tensor([[0, 0, 0, 45.25], [torch.nan, 0, 0, 0]]), torch.tensor([2, 1]), 0.6)
+    assert memory.lengths.tolist() == [0.0, 3.0, 45.25, 0.0]
+
+
 def test_the_state_holds_rows_and_what_is_filled() -> None:
     memory, other = memory_of(4), memory_of(4)
     memory.write(torch.ones(2, 4), torch.tensor([3, 0]), 0.9)
     state = memory.state_dict()
-    assert set(state) == {"rows", "filled"}
+    assert set(state) == {"rows", "lengths", "filled"}
     other.load_state_dict(state)
     assert torch.equal(other.rows, memory.rows)
+    assert torch.equal(other.lengths, memory.lengths)
     assert torch.equal(other.filled, memory.filled)
     assert other.camids.tolist() == [0, 1, 2, 0]

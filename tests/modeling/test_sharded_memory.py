@@ -15,9 +15,14 @@ import torch.distributed as dist
 from torch import Tensor
 
 from common.errors import UserError
+from modeling.handlers.memory_write import FEATURES
+from modeling.handlers.memory_write import ROWS as MEMORY_ROWS
+from modeling.handlers.neighbour_precision import NeighbourPrecision
 from modeling.losses.neighbourhood import NeighbourhoodLoss
-from modeling.memory import ALONE, ExemplarMemory, Team
+from modeling.memory import ExemplarMemory, Team
+from modeling.methods.method import Update
 from modeling.sharded_memory import ShardedMemory, all_processes
+from tests.engine.toys import Scripted, trainer_of
 
 T = TypeVar("T")
 ROWS, CHANNELS, OWN = 41, 8, 6
@@ -87,9 +92,9 @@ def train(memory: ExemplarMemory, team: Team, mode: str, options: dict[str, Any]
         assert features.grad is not None
         found = [part for term in losses.found.values() for part in (term.neighbours, term.top, term.passed)]
         told.append([torch.stack([*values, *found]).detach(), features.grad, memory.exemplars(rows[mine])])
-        told[-1].append(memory.written(rows[mine]).float())
+        told[-1] += [memory.written(rows[mine]).float(), memory.latest_lengths(rows[mine])]
         memory.write(everyones, rows, 0.6)
-    names = ("values", "gradients", "exemplars", "written")
+    names = ("values", "gradients", "exemplars", "written", "latest lengths")
     kept = {name: torch.stack([step[place] for step in told]) for place, name in enumerate(names)}
     return {**kept, **memory.state_dict(), "share": torch.tensor(memory.share_filled)}
 
@@ -129,7 +134,7 @@ def test_the_state_fits_any_number_of_processes() -> None:
         return memory.state_dict()
 
     first, *others = together(3, trained)
-    assert set(first) == {"rows", "filled"}
+    assert set(first) == {"rows", "lengths", "filled"}
     assert 0 < first["filled"].sum() < ROWS
     assert all(torch.equal(state[name], first[name]) for state in others for name in first)
 
@@ -150,13 +155,35 @@ def test_the_state_of_one_that_is_left_has_the_rows_of_the_others_empty() -> Non
     def left(team: Team) -> tuple[dict[str, Tensor], slice]:
         memory = ShardedMemory(camids(), CHANNELS, team)
         memory.write(torch.ones(ROWS, CHANNELS), torch.arange(ROWS), 0.0)
-        memory.team = ALONE
+        memory.left_alone()
         return memory.state_dict(), slice(memory.first, memory.first + len(memory.rows))
 
     for state, held in together(2, left):
         assert state["filled"][held].all()
         assert int(state["filled"].sum()) == held.stop - held.start
         assert torch.equal(state["rows"].any(dim=1), state["filled"])
+
+
+def test_the_diagnosis_is_that_of_the_whole() -> None:
+    """Every process tells the share of right neighbours among those of the samples of all."""
+    hidden, cameras = torch.arange(ROWS) % 5 - 1, camids()
+
+    def told(memory: ExemplarMemory, mine: slice) -> dict[str, float]:
+        everyones, rows = batch(1, 2)
+        memory.write(*batch(0, 8), 0.0)
+        trainer, _ = trainer_of(Scripted(lambda *_: iter(())))
+        state: Any = trainer.state
+        state.iteration, state.update = 1, Update({}, kept={FEATURES: everyones[mine], MEMORY_ROWS: rows[mine]})
+        NeighbourPrecision(memory, NeighbourhoodLoss(eps=0.3), hidden, cameras, every=1)(trainer)
+        return {name: float(value) for name, value in state.update.metrics.items()}
+
+    parts = together(
+        2,
+        lambda team: told(ShardedMemory(cameras, CHANNELS, team), slice(team.rank * OWN, (team.rank + 1) * OWN)),
+    )
+    whole = told(ExemplarMemory(cameras, CHANNELS), slice(None))
+    assert 0 < whole["inter right"] < 1
+    assert parts == [pytest.approx(whole)] * 2
 
 
 def test_a_state_of_another_size_is_refused() -> None:

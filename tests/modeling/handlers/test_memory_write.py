@@ -85,6 +85,9 @@ def test_what_other_processes_have_seen_is_written_too(monkeypatch: pytest.Monke
     torch.testing.assert_close(memory.rows[0], F.normalize(torch.tensor([1.0, 1, 0, 0]), dim=0))
     torch.testing.assert_close(memory.rows[2], others[torch.float32][0])
     assert memory.filled.tolist() == [True, False, True, False]
+    apart = memory_of()
+    MemoryWrite(apart, lambda epoch: 0.0, sync=False)(engine_with(own))
+    assert apart.filled.tolist() == [True, False, False, False]
 
 
 def test_updates_without_features_leave_it_alone() -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from common.events import ReIDEvents
 from modeling.handlers.memory_write import FEATURES, ROWS
 from modeling.handlers.neighbour_precision import NeighbourPrecision
-from modeling.losses.neighbourhood import NeighbourhoodLoss
+from modeling.losses.neighbourhood import Mode, NeighbourhoodLoss
 from modeling.memory import ExemplarMemory
 from modeling.methods.method import Update
 from tests.engine.toys import Scripted, trainer_of
@@ -47,10 +47,9 @@ def engine_with(features: Tensor | None, iteration: int = 4) -> Any:
     return trainer
 
 
-def told(mode: str, terms: Sequence[str], hidden: Tensor = HIDDEN, eps: float = 0.5) -> dict[str, float]:
+def told(mode: Mode, hidden: Tensor = HIDDEN, eps: float = 0.5) -> dict[str, float]:
     engine = engine_with(features_of())
-    loss = NeighbourhoodLoss("agnostic" if mode == "agnostic" else "camera", eps=eps)
-    NeighbourPrecision(memory_of(), loss, terms, hidden, every=2)(engine)
+    NeighbourPrecision(memory_of(), NeighbourhoodLoss(mode, eps=eps), hidden, CAMERAS, every=2)(engine)
     metrics = dict(engine.state.update.metrics)
     assert float(metrics.pop("other")) == 0
     return {name: float(value) for name, value in metrics.items()}
@@ -74,24 +73,24 @@ def by_hand(term: str, hidden: Tensor, eps: float) -> float:
 
 @pytest.mark.parametrize(("mode", "terms"), [("camera", ("intra", "inter")), ("agnostic", ("agnostic",))])
 @pytest.mark.parametrize("eps", [0.3, 0.8])
-def test_against_a_loop(mode: str, terms: Sequence[str], eps: float) -> None:
-    found = told(mode, terms, eps=eps)
+def test_against_a_loop(mode: Mode, terms: Sequence[str], eps: float) -> None:
+    found = told(mode, eps=eps)
     assert found == pytest.approx({f"{term} right": by_hand(term, HIDDEN, eps) for term in terms})
 
 
 def test_some_are_right_and_some_are_not() -> None:
-    assert 0 < told("agnostic", ("agnostic",), eps=0.3)["agnostic right"] < 1
+    assert 0 < told("agnostic", eps=0.3)["agnostic right"] < 1
 
 
 def test_truth_and_nonsense() -> None:
     everyone, no_one = torch.zeros(12, dtype=torch.int64), torch.arange(12)
-    assert told("camera", ("intra", "inter"), everyone) == {"intra right": 1.0, "inter right": 1.0}
-    assert told("camera", ("intra", "inter"), no_one) == {"intra right": 0.0, "inter right": 0.0}
+    assert told("camera", everyone) == {"intra right": 1.0, "inter right": 1.0}
+    assert told("camera", no_one) == {"intra right": 0.0, "inter right": 0.0}
 
 
 def test_only_now_and_then() -> None:
     for every, looked in ((1, [1, 2, 3, 4, 5, 6]), (3, [3, 6])):
-        precision = NeighbourPrecision(memory_of(), NeighbourhoodLoss(), ("intra",), HIDDEN, every)
+        precision = NeighbourPrecision(memory_of(), NeighbourhoodLoss(), HIDDEN, CAMERAS, every)
         found = []
         for iteration in range(1, 7):
             engine = engine_with(features_of(), iteration)
@@ -105,7 +104,7 @@ def test_neither_memory_nor_losses_change() -> None:
     before = {name: value.clone() for name, value in memory.state_dict().items()}
     engine = engine_with(features)
     old = engine.state.update
-    NeighbourPrecision(memory, NeighbourhoodLoss(), ("intra", "inter"), HIDDEN, every=1)(engine)
+    NeighbourPrecision(memory, NeighbourhoodLoss(), HIDDEN, CAMERAS, every=1)(engine)
     new = engine.state.update
     assert all(torch.equal(value, before[name]) for name, value in memory.state_dict().items())
     assert new.losses is old.losses
@@ -117,7 +116,7 @@ def test_neither_memory_nor_losses_change() -> None:
 def test_an_update_without_features_is_left_alone() -> None:
     engine = engine_with(None)
     update = engine.state.update
-    NeighbourPrecision(memory_of(), NeighbourhoodLoss(), ("intra",), HIDDEN, every=1)(engine)
+    NeighbourPrecision(memory_of(), NeighbourhoodLoss(), HIDDEN, CAMERAS, every=1)(engine)
     assert engine.state.update is update
 
 
@@ -125,7 +124,7 @@ def test_an_update_without_features_is_left_alone() -> None:
 def test_where_nobody_knows_it_does_not_look(known: bool) -> None:
     trainer, _ = trainer_of(Scripted(lambda *_: iter(())))
     hidden = HIDDEN if known else torch.full_like(HIDDEN, -1)
-    handler = NeighbourPrecision(memory_of(), NeighbourhoodLoss(), ("intra",), hidden, every=1)
+    handler = NeighbourPrecision(memory_of(), NeighbourhoodLoss(), hidden, CAMERAS, every=1)
     handler.attach(trainer)
     assert trainer.has_event_handler(handler, ReIDEvents.LOSSES_COMPUTED) == known
 
@@ -133,5 +132,5 @@ def test_where_nobody_knows_it_does_not_look(known: bool) -> None:
 def test_a_sample_whose_identity_nobody_knows_does_not_count() -> None:
     """Its neighbours are neither right nor wrong."""
     hidden = torch.where(torch.arange(12) == 5, -1, HIDDEN)
-    found = told("agnostic", ("agnostic",), hidden, eps=0.3)
+    found = told("agnostic", hidden, eps=0.3)
     assert found == pytest.approx({"agnostic right": by_hand("agnostic", hidden, 0.3)})

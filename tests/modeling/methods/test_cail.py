@@ -70,7 +70,7 @@ def facts_of(cameras: Sequence[int]) -> Facts:
     labels = torch.tensor([k % CLASSES for k in range(SOURCES)] + [-1] * len(cameras))
     camids = torch.tensor([k % 2 for k in range(SOURCES)] + list(cameras))
     domain = torch.tensor([0] * SOURCES + [1] * len(cameras))
-    return Facts(CLASSES, labels, camids, -torch.ones_like(labels), domain, SOURCES)
+    return Facts(CLASSES, labels, camids, -torch.ones_like(labels), domain, SOURCES, domain)
 
 
 def cail(options: dict[str, Any] | None = None, backbone: str = "toy", cameras: Sequence[int] = CAMERAS) -> Cail:
@@ -105,8 +105,8 @@ class View:
         raise AssertionError("nobody asked")
 
 
-def view_of(method: Cail) -> View:
-    facts = facts_of(method.memory.camids.tolist())
+def view_of(cameras: Sequence[int] = CAMERAS) -> View:
+    facts = facts_of(cameras)
     return View(facts, torch.arange(len(facts.labels)) % 4)
 
 
@@ -122,6 +122,7 @@ class Step:
     output: dict[str, Tensor] = field(default_factory=dict)
     gradients: dict[str, Tensor] = field(default_factory=dict)
     memory: Tensor | None = None
+    lengths: Tensor | None = None
     filled: Tensor | None = None
 
 
@@ -143,18 +144,26 @@ class Recorder:
         named = self.method.named_parameters()
         step.gradients = {name: one.grad.clone() for name, one in named if one.grad is not None}
         step.given, step.memory, step.filled = state.batch, memory.rows.clone(), memory.filled.clone()
+        step.lengths = memory.lengths.clone()
 
     def end(self, engine: Engine) -> None:
         self.steps[-1].output = dict(engine.state.output)  # type: ignore[call-overload]  # Ignite types it as any
 
 
-def trained(method: Cail, epochs: int, begin: int = 1, seen: list[Batch] | None = None, *attached: Any) -> list[Step]:
+def trained(
+    method: Cail,
+    epochs: int,
+    begin: int = 1,
+    seen: list[Batch] | None = None,
+    *attached: Any,
+    cameras: Sequence[int] = CAMERAS,
+) -> list[Step]:
     """Train from epoch `begin` to `epochs` as the engine does."""
     data = batches() if seen is None else seen
     trainer, _ = trainer_of(method, config=config_of(optimizer={"lr": 0.2}))
     recorder = Recorder(method)
     trainer.add_event_handler(Events.ITERATION_STARTED, recorder.begin)
-    for handler in (*method.handlers(view_of(method)), *attached):
+    for handler in (*method.handlers(view_of(cameras)), *attached):
         handler.attach(trainer)
     trainer.add_event_handler(ReIDEvents.BACKWARD_COMPLETED, recorder.differentiated)
     trainer.add_event_handler(Events.ITERATION_COMPLETED, recorder.end)
@@ -191,6 +200,7 @@ class ByHand:
     told: dict[str, float]
     gradients: dict[str, Tensor]
     memory: Tensor
+    lengths: Tensor
     filled: Tensor
 
 
@@ -200,9 +210,12 @@ class Again:
     def __init__(self, step: Step, options: dict[str, Any], cameras: Sequence[int] = CAMERAS) -> None:
         defaults = {"mix": True, "mix_from": 2, "alpha": 0.6, "neighbor_mode": 1, "neighbor_eps": 0.8, "scale": 10.0}
         more = {"momentum": 0.6, "overwrite_until": 1, "clamp": 0.0, "ghost": None, "gate": -1.0, "negatives": 0}
+        more |= {"instance": None, "align": False}
         self.options: dict[str, Any] = {**defaults, **more, **options}
         self.step, self.cameras = step, list(cameras)
         self.memory: Tensor = step.state["memory.rows"].clone()
+        self.lengths: Tensor = step.state["memory.lengths"].clone()
+        self.standing = self.memory  # in for classes
         self.filled: list[bool] = step.state["memory.filled"].tolist()
         self.half = len(step.batch) // 2
         self.rows = [int(index) - SOURCES for index in step.batch.index[self.half :]]
@@ -232,10 +245,14 @@ class Again:
         else:
             each = [self.mixed(h, weight, y, j, share) for h, y, j in zip(source, labels, self.rows, strict=True)]
             losses["mixup"] = sum(each, torch.zeros(())) / half
-        for name in ("intra", "inter") if options["neighbor_mode"] else ("agnostic",):
+        home, *other = ("intra", "inter") if options["neighbor_mode"] else ("agnostic",)
+        own = "instance" if options["instance"] else home
+        for name in (home, *other):
             if step.epoch >= options[name]["from_epoch"]:
                 losses[name], told = self.neighbourhood(target, name)
                 metrics |= told
+        if step.epoch >= options[own]["from_epoch"]:
+            losses[own] = losses.get(own, 0) + options[own]["weight"] * self.alone(target, home)
         sum(losses.values(), torch.zeros(())).backward()
         gradients = {name: leaf.grad for name, leaf in leaves.items() if leaf.grad is not None}
         told = {name: float(loss.detach()) for name, loss in losses.items()}
@@ -256,7 +273,24 @@ class Again:
         maps = F.conv2d(maps, layers["3.weight"], stride=2, padding=1)
         pooled = normalised(maps, both, layers["4.weight"], layers["4.bias"]).relu().mean((2, 3))
         apart = [*pairs, *([half + k for k in chunk] for chunk in pairs)]
+        if self.options["align"]:
+            self.standing = self.aligned(pooled.detach(), leaves["embedder.neck.weight"].detach())
         return normalised(pooled, apart, leaves["embedder.neck.weight"])
+
+    def aligned(self, pooled: Tensor, scale: Tensor) -> Tensor:
+        """Every exemplar undone by what the neck knows of the target and done again by what it knows of the source."""
+        means, deviations = [], []
+        for name, rows in (("source_statistics.", pooled[: self.half]), ("", pooled[self.half :])):
+            mean = 0.9 * self.step.state[f"embedder.neck.{name}running_mean"] + 0.1 * rows.mean(0)
+            variance = 0.9 * self.step.state[f"embedder.neck.{name}running_var"] + 0.1 * rows.var(0)
+            means.append(mean)
+            deviations.append((variance + 1e-5).sqrt())
+        found = []
+        for row, length in zip(self.memory, self.lengths, strict=True):
+            before_neck = length * row / scale * deviations[1] + means[1]
+            after = scale * (before_neck - means[0]) / deviations[0]
+            found.append(after / after.norm())
+        return torch.stack(found)
 
     def mixed(self, h: Tensor, weight: Tensor, label: int, row: int, share: float) -> Tensor:
         """λ CE(z, y) + (1 − λ) CE(z, C), where the exemplar of the partner is class C."""
@@ -269,7 +303,7 @@ class Again:
             close = (self.memory @ self.memory[row]).tolist()
             related = {row} | {j for name in ("intra", "inter") for j in self.near(close, row, name)}
             others = [j for j in range(len(self.memory)) if self.filled[j] and j not in related]
-        logits += [(self.memory[j] @ h) * length for j in (row, *others)]
+        logits += [(self.standing[j] @ h) * length for j in (row, *others)]
         z = torch.stack(logits)
         return share * cross_entropy(z, label) + (1 - share) * cross_entropy(z, CLASSES)
 
@@ -288,33 +322,45 @@ class Again:
     def neighbourhood(self, target: Tensor, name: str) -> tuple[Tensor, dict[str, float]]:
         """The weighted loss of one term, and what is told of it."""
         options = self.options
-        pulls, alone, counts, tops = [], [], [], []
+        pulls, counts, tops = [], [], []
         for h, row in zip(target, self.rows, strict=True):
             similarities = self.memory @ (h / h.norm())
             values = similarities.tolist()
             rows, near = self.candidates(row, name), self.near(values, row, name)
-            total = sum(((options["scale"] * similarities[j]).exp() for j in rows), torch.zeros(()))
-            logs = {j: ((options["scale"] * similarities[j]).exp() / total).clamp(options["clamp"]).log() for j in rows}
+            logs = self.logs(similarities, rows)
             counts.append(len(near))
             tops += [max(values[j] for j in rows if j != row)] if set(rows) - {row} else []
             if near:
                 passes = sum(values[j] for j in near) / len(near) > options["gate"]
                 pulls.append(passes * -sum((logs[j] for j in near), torch.zeros(())) / len(near))
-            if row in rows:
-                alone.append(-logs[row])
-        loss = sum(pulls, torch.zeros(())) / max(1, len(pulls)) + sum(alone, torch.zeros(())) / max(1, len(alone))
+        loss = sum(pulls, torch.zeros(())) / max(1, len(pulls))
         told = {f"{name} neighbours": sum(counts) / len(counts), f"{name} top": sum(tops) / max(1, len(tops))}
         return options[name]["weight"] * loss, told
 
-    def written(self, target: Tensor) -> tuple[Tensor, Tensor]:
-        memory, filled = self.memory.clone(), list(self.filled)
+    def alone(self, target: Tensor, name: str) -> Tensor:
+        """−log p of the samples' own exemplars, among the candidates of a term."""
+        alone = []
+        for h, row in zip(target, self.rows, strict=True):
+            rows = self.candidates(row, name)
+            alone += [-self.logs(self.memory @ (h / h.norm()), rows)[row]] if row in rows else []
+        return sum(alone, torch.zeros(())) / max(1, len(alone))
+
+    def logs(self, similarities: Tensor, rows: Sequence[int]) -> dict[int, Tensor]:
+        """log p of each of the rows."""
+        scale, least = self.options["scale"], self.options["clamp"]
+        total = sum(((scale * similarities[j]).exp() for j in rows), torch.zeros(()))
+        return {j: ((scale * similarities[j]).exp() / total).clamp(least).log() for j in rows}
+
+    def written(self, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        memory, lengths, filled = self.memory.clone(), self.lengths.clone(), list(self.filled)
         momentum = 0.0 if self.step.epoch <= self.options["overwrite_until"] else self.options["momentum"]
         for row in set(self.rows):
             units = [h / h.norm() for h, j in zip(target, self.rows, strict=True) if j == row]
             mean = sum(units, torch.zeros(())) / len(units)
             new = momentum * memory[row] + (1 - momentum) * mean if filled[row] else mean
             memory[row], filled[row] = new / new.norm(), True
-        return memory, torch.tensor(filled)
+            lengths[row] = torch.stack([h.norm() for h, j in zip(target, self.rows, strict=True) if j == row]).mean()
+        return memory, lengths, torch.tensor(filled)
 
 
 OTHERS = {"mix_from": 3, "alpha": 2.0, "neighbor_eps": 0.4, "scale": 3.0, "momentum": 0.2, "overwrite_until": 2}
@@ -325,6 +371,9 @@ CASES: dict[str, tuple[dict[str, Any], int]] = {
     "ghost batches": ({**STAGED, "ghost": 8}, 1),
     "a clamp and a gate": ({**STAGED, "clamp": 0.6, "gate": 0.45}, 1),
     "negative prototypes": ({**STAGED, "negatives": 100}, 1),  # more than there are: all of them
+    "the instance apart": ({**STAGED, "instance": {"weight": 0.8, "from_epoch": 4}, "gate": 0.45}, 1),
+    "aligned": ({**STAGED, "statistics": "both", "align": True, "negatives": 100}, 1),
+    "in parts": ({**STAGED, "sharded": True}, 1),
     "other numbers": ({**STAGED, **OTHERS}, 1),
     "from an empty memory": (STAGED, 4),
 }
@@ -341,7 +390,7 @@ def test_whole_steps_by_hand(case: str) -> None:
         expected = Again(step, options).compute()
         right = {name for name in step.output if name.endswith(" right")}
         assert step.output.keys() - right == expected.told.keys()
-        assert right == {f"{name} right" for name in method.terms()}
+        assert right == {f"{name} right" for name in method.terms() if name != "instance"}
         for name, value in expected.told.items():
             assert float(step.output[name]) == pytest.approx(value, rel=1e-6), (step.iteration, name)
         assert step.gradients.keys() == expected.gradients.keys()
@@ -350,6 +399,8 @@ def test_whole_steps_by_hand(case: str) -> None:
         assert step.memory is not None
         assert step.filled is not None
         torch.testing.assert_close(step.memory, expected.memory, rtol=0, atol=1e-7)  # the momentum is a float32
+        assert step.lengths is not None
+        torch.testing.assert_close(step.lengths, expected.lengths, rtol=1e-6, atol=1e-6)
         assert torch.equal(step.filled, expected.filled)
 
 
@@ -464,7 +515,7 @@ def test_optimizers_hold_every_parameter_once() -> None:
     assert not method.embedder.neck.bias.requires_grad
 
 
-@pytest.mark.parametrize("options", [{}, {"ghost": 8}])
+@pytest.mark.parametrize("options", [{}, {"ghost": 8}, {"statistics": "both"}])
 def test_the_evaluation_network_has_no_classifier_and_no_memory(options: dict[str, Any]) -> None:
     state = build_embedder(configured(options)).state_dict()
     names = {name for name in cail(options).state_dict() if name.startswith("embedder.")}
@@ -477,7 +528,7 @@ def test_half_precision_leaves_losses_and_memory_in_float32(level: str) -> None:
     method = cail({**STAGED, "negatives": 2}).float()
     amp = Amp(level, torch.bfloat16, CPU)
     trainer, _ = trainer_of(method, amp, config_of(optimizer={"lr": 0.01}))
-    for handler in method.handlers(view_of(method)):
+    for handler in method.handlers(view_of()):
         handler.attach(trainer)
     seen = [b.with_images(b.images.float()) for b in batches()]
     found: list[dict[str, Tensor]] = []
@@ -522,6 +573,9 @@ def test_the_mixed_share_is_for_every_row() -> None:
         ({"diagnose_every": -1}, "options.diagnose_every"),
         ({"gate": 1.0}, "options.gate"),
         ({"negatives": -1}, "options.negatives"),
+        ({"align": True}, "set statistics to both"),
+        ({"sharded": True, "sync": False}, "sharded spreads one memory"),
+        ({"sharded": True, "negatives": 2}, "sharded leaves each process a part"),
     ],
     ids=str,
 )
