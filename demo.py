@@ -83,7 +83,7 @@ pictures      {street}/
 what next
   python3 eval.py cpu {checkpoint} --rerank
   bash train.sh cpu configs/demo.yml train.epochs={2 * config.train.epochs}
-  bash train.sh 0 configs/single_domain.yml data.root=/path/to/Market-1501""")
+  bash train.sh 0 configs/bag_of_tricks.yml data.root=/path/to/Market-1501""")
     return 0
 
 

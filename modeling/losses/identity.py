@@ -19,6 +19,9 @@ class IdentityLoss(nn.Module):
     It cannot fall below the entropy of q, e.g. 0.8207 for C = 150 and ε = 0.1. Rows labelled −1 are left out, of the
     mean too; a batch without labels gives 0, with gradients of 0.
 
+    A sample may count for a share of itself only: with shares w_i, L = −1/B Σ_i w_i Σ_c … . So the loss of a blend of
+    two pictures is that towards the one's labels with λ plus that towards the other's with 1 − λ.
+
     Args:
         smoothing: ε; 0 is plain cross entropy.
     """
@@ -27,18 +30,20 @@ class IdentityLoss(nn.Module):
         super().__init__()
         self.smoothing = smoothing
 
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The loss, a float32 scalar, of logits z `(B, C)` and labels y `(B,)` in 0..C−1 or −1."""
+    def forward(self, logits: Tensor, labels: Tensor, shares: Tensor | None = None) -> Tensor:
+        """The loss, a float32 scalar, of logits z `(B, C)`, labels y `(B,)` in 0..C−1 or −1, and shares w `(B,)`."""
         with without_autocast(logits):
             total = F.cross_entropy(
                 at_least_float32(logits),
                 labels,
                 ignore_index=UNKNOWN,
                 label_smoothing=self.smoothing,
-                reduction="sum",
+                reduction="sum" if shares is None else "none",
             )
+            if shares is not None:
+                total = (shares.to(total.dtype) * total).sum()
             return total / (labels != UNKNOWN).sum().clamp(min=1)
 
     if TYPE_CHECKING:
 
-        def __call__(self, logits: Tensor, labels: Tensor) -> Tensor: ...
+        def __call__(self, logits: Tensor, labels: Tensor, shares: Tensor | None = None) -> Tensor: ...

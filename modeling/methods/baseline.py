@@ -1,22 +1,30 @@
 """The strong baseline (Luo et al., "Bag of Tricks", CVPR Workshops 2019): identity loss, batch-hard triplet, BN-neck.
 
 L = w_id · CE_ls(W·neck, y) + w_tri · T(pooled, y) + w_ctr · Ctr(pooled, y)
+
+Of several sources pictures of one may be blended with pictures of another (`mix`), towards a network that also knows
+people of a domain it has never seen; then CE_ls is λ CE_ls(W·neck, y) + (1 − λ) CE_ls(W·neck, y'), with the labels of
+both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from common.contracts import Batch
+from common.errors import UserError
+from common.events import Handler
 from configs.schema import Config, Optimizer, Schedule, Section, Term
+from modeling.handlers.cross_domain_mixup import SHARE
+from modeling.handlers.source_mixup import PARTNER, SourceMixup
 from modeling.layers.heads import IdentityClassifier
 from modeling.losses.center import CenterLoss
 from modeling.losses.identity import IdentityLoss
 from modeling.losses.triplet import TripletLoss
-from modeling.methods.method import Facts, Method, ParameterGroup, Recipe, Stage, Update
+from modeling.methods.method import Facts, Method, ParameterGroup, Recipe, Stage, TrainingView, Update
 from modeling.network import GlobalEmbedder
 
 
@@ -46,6 +54,16 @@ class BaselineOptions(Section):
     identity: IdentityTerm = IdentityTerm()
     triplet: TripletTerm = TripletTerm()
     center: CenterTerm = CenterTerm()
+    mix: bool = False  # mixup between sources
+    mix_from: int = Field(1, ge=1)  # epoch
+    alpha: float = Field(0.6, gt=0)  # λ ~ Beta(alpha, alpha)
+
+    @model_validator(mode="after")
+    def _blends(self) -> BaselineOptions:
+        for name in ("triplet", "center"):
+            if self.mix and getattr(self, name).weight:
+                raise ValueError(f"mix makes pictures of two people, which {name} cannot compare; set {name}.weight=0")
+        return self
 
 
 class Baseline(Method):
@@ -70,6 +88,11 @@ class Baseline(Method):
     def build(cls, config: Config, facts: Facts) -> Baseline:
         options = config.options
         assert isinstance(options, BaselineOptions)
+        if options.mix and isinstance(config.data.source, str):
+            raise UserError(
+                "options.mix blends pictures of different sources, and there is one; list several, such as"
+                " data.source=[market, msmt], or leave mix out"
+            )
         return cls(cls.build_embedder(config), options, facts.num_classes)
 
     def terms(self) -> dict[str, Term]:
@@ -83,7 +106,7 @@ class Baseline(Method):
         metrics: dict[str, Tensor] = {}
         if weights["identity"]:
             logits: Tensor = self.classifier(neck)
-            losses["identity"] = weights["identity"] * self.identity_loss(logits, batch.labels)
+            losses["identity"] = weights["identity"] * self._identity(logits, batch)
             metrics["accuracy"] = (logits.argmax(1) == batch.labels).float().mean()
         if weights["triplet"]:
             losses["triplet"] = weights["triplet"] * self.triplet_loss(pooled, batch.labels)
@@ -94,6 +117,16 @@ class Baseline(Method):
         # The centres follow the features at a rate of their own, whatever the weight of the term above.
         if self.centers is not None and weights["center"]:
             yield Update({"centers": self.centers(pooled.detach(), batch.labels)}, optimizers=("centers",))
+
+    def _identity(self, logits: Tensor, batch: Batch) -> Tensor:
+        if PARTNER not in batch.extras:
+            return self.identity_loss(logits, batch.labels)
+        share, others = batch.extras[SHARE], batch.labels[batch.extras[PARTNER]]
+        return self.identity_loss(logits, batch.labels, share) + self.identity_loss(logits, others, 1 - share)
+
+    def handlers(self, view: TrainingView) -> Sequence[Handler]:
+        options = self.options
+        return [SourceMixup(view.facts.dataset, options.alpha, options.mix_from)] if options.mix else []
 
     def optimizers(self) -> dict[str, Recipe]:
         backbone = list(self.embedder.backbone.parameters())

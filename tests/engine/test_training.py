@@ -162,6 +162,20 @@ def test_several_sources(tiny: Path, street: Path, elsewhere: Path, doors: Doors
     assert elsewhere_too.status == 0, elsewhere_too.said
 
 
+def test_mixup_between_sources(tiny: Path, street: Path, elsewhere: Path, doors: Doors, tmp_path: Path) -> None:
+    keys = ["batches.kind=random", "options.triplet.weight=0", "train.epochs=2", "data.target=street"]
+    sources = ["data.source=[street,street]", f"data.root=[{street},{elsewhere}]", f"data.target_root={street}"]
+    one = doors.train("cpu", tiny, *keys, "options.mix=true")
+    assert one.status == 1
+    assert one.err.startswith("error: options.mix blends pictures of different sources, and there is one")
+    for name, mix in (("plain", "false"), ("mixed", "true")):
+        outcome = doors.train("cpu", tiny, *keys, *sources, f"name={name}", f"options.mix={mix}")
+        assert outcome.status == 0, outcome.said
+    runs = tmp_path / "checkpoints"
+    plain, mixed = (load_checkpoint(runs / name / "epoch_0002.pt").model for name in ("plain", "mixed"))
+    assert any(not torch.equal(plain[name], mixed[name]) for name in plain)
+
+
 def test_several_sources_need_a_target(tiny: Path, street: Path, elsewhere: Path, doors: Doors) -> None:
     outcome = doors.train("cpu", tiny, "data.source=[street,street]", f"data.root=[{street},{elsewhere}]")
     assert outcome.status == 1

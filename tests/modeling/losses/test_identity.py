@@ -12,16 +12,17 @@ from torch import Tensor
 from modeling.losses.identity import IdentityLoss
 
 
-def naive(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
-    """−1/B Σ_i Σ_c q_ic log softmax(z_i)_c over the labelled rows."""
+def naive(logits: Tensor, labels: Tensor, smoothing: float, shares: Tensor | None = None) -> Tensor:
+    """−1/B Σ_i w_i Σ_c q_ic log softmax(z_i)_c over the labelled rows."""
     classes, terms = logits.shape[1], []
-    for row, label in zip(logits, labels.tolist(), strict=True):
+    weights = [1.0] * len(labels) if shares is None else shares.tolist()
+    for row, label, weight in zip(logits, labels.tolist(), weights, strict=True):
         if label == -1:
             continue
         log_sum = sum((z.exp() for z in row[1:]), row[0].exp()).log()
         for c in range(classes):
             q = (1 - smoothing) * (c == label) + smoothing / classes
-            terms.append(-q * (row[c] - log_sum))
+            terms.append(-weight * q * (row[c] - log_sum))
     count = int((labels != -1).sum())
     return sum(terms[1:], terms[0]) / count if terms else logits.sum() * 0
 
@@ -31,13 +32,15 @@ def naive(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
     seed=st.integers(0, 2**31),
     labels=st.lists(st.integers(-1, 4), min_size=1, max_size=6),
     smoothing=st.sampled_from([0.0, 0.1, 0.4]),
+    shared=st.booleans(),
 )
-def test_is_the_formula_in_value_and_gradient(seed: int, labels: list[int], smoothing: float) -> None:
+def test_is_the_formula_in_value_and_gradient(seed: int, labels: list[int], smoothing: float, shared: bool) -> None:
     generator = torch.Generator().manual_seed(seed)
     logits = 3 * torch.randn(len(labels), 5, generator=generator, dtype=torch.float64)
     mine, theirs = logits.clone().requires_grad_(), logits.clone().requires_grad_()
-    loss = IdentityLoss(smoothing)(mine, torch.tensor(labels))
-    expected = naive(theirs, torch.tensor(labels), smoothing)
+    shares = torch.rand(len(labels), generator=generator) if shared else None
+    loss = IdentityLoss(smoothing)(mine, torch.tensor(labels), shares)
+    expected = naive(theirs, torch.tensor(labels), smoothing, shares)
     torch.testing.assert_close(loss, expected)
     loss.backward()
     expected.backward()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,13 @@ from common.contracts import Batch
 from common.errors import UserError
 from configs.loader import parse
 from configs.schema import Config
+from modeling.handlers.cross_domain_mixup import SHARE
+from modeling.handlers.source_mixup import PARTNER
 from modeling.losses.triplet import TripletLoss
 from modeling.methods import METHODS, build_embedder, build_method, method_class, options_of
 from modeling.methods.baseline import Baseline
-from modeling.methods.method import Facts, Stage, Update
+from modeling.methods.method import Stage, Update
+from tests.engine.toys import facts_of
 
 CLASSES = 3
 CENTERS = {"center": {"weight": 0.0005}}
@@ -42,7 +46,7 @@ def batch() -> Batch:
 def baseline(options: dict[str, Any] | None = None) -> Baseline:
     torch.manual_seed(0)
     one = batch()
-    facts = Facts(CLASSES, one.labels, one.camids, one.clothes, one.domain)
+    facts = facts_of(CLASSES, one)
     method = build_method(config_of(options), facts)
     assert isinstance(method, Baseline)
     return method
@@ -202,3 +206,28 @@ def test_losses_are_float32_in_mixed_precision(level: str) -> None:
     for loss in [*first.losses.values(), *second.losses.values()]:
         assert loss.dtype == torch.float32
         assert loss.isfinite()
+
+
+def test_a_blend_is_classified_as_both_people() -> None:
+    """λ CE(z, y) + (1 − λ) CE(z, y'), sample by sample; one that is not blended counts as itself."""
+    method = baseline({"triplet": {"weight": 0}, "identity": {"smoothing": 0}}).eval()
+    partner, shares = column([3, 1, 5, 0, 2, 4]), torch.tensor([0.3, 1.0, 0.3, 0.3, 0.3, 0.3])
+    one = replace(batch(), extras={SHARE: shares, PARTNER: partner})
+    [update] = method.training_step(one, stage(method, 1, {}))
+    logits = method.classifier(method.embedder.features(one.images).neck).detach()
+    expected = 0.0
+    for z, y, other, share in zip(logits, one.labels, one.labels[partner], shares.tolist(), strict=True):
+        expected += float(-share * F.log_softmax(z, 0)[y] - (1 - share) * F.log_softmax(z, 0)[other]) / 6
+    assert float(update.losses["identity"].detach()) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["triplet", "center"])
+def test_blends_are_not_compared(name: str) -> None:
+    weights: dict[str, Any] = {"triplet": {"weight": 0}, name: {"weight": 0.5}}
+    with pytest.raises(UserError, match=f"mix makes pictures of two people, which {name} cannot compare"):
+        config_of({"mix": True, **weights})
+
+
+def test_blends_need_two_sources() -> None:
+    with pytest.raises(UserError, match="options.mix blends pictures of different sources, and there is one"):
+        baseline({"mix": True, "triplet": {"weight": 0}})
