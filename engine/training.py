@@ -196,7 +196,7 @@ class _Run:
             # Only now, when the new run has proved that it can start, does an old one of its name go.
             trainer.add_event_handler(Events.STARTED, self.folders.clear)
         if idist.get_rank() == 0:
-            curves = Curves(self.folders.logs, main, config.log_every)
+            curves = Curves(self.folders.logs, main)
             self.closing.callback(curves.close)
             curves.attach(trainer)
             if watched():

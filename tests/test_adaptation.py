@@ -130,6 +130,10 @@ def test_a_run_fills_the_memory_and_keeps_it_out_of_the_network(
     assert not {"identity", "inter"} & by_epoch[1]
     assert {"mixup", "intra", "inter", "inter neighbours", "inter top", "inter right"} <= by_epoch[2]
 
+    [curves] = (tmp_path / "logs" / "tiny").glob("events.*")
+    for name in ("memory filled", "intra neighbours", "intra top", "intra right", "inter right", "mixup"):
+        assert f"train/{name}".replace(" ", "_").encode() in curves.read_bytes(), name
+
     def refused(*_: Any, **__: Any) -> Any:
         raise AssertionError("evaluation needs the embedder only")
 

@@ -9,6 +9,7 @@ from ignite.engine import Engine, Events
 from torch import Tensor
 from torch.optim import Optimizer
 
+from common.events import ReIDEvents
 from engine.handlers.throughput import Throughput
 from engine.logs import MetricsFile
 
@@ -18,7 +19,8 @@ logger = logging.getLogger("reid")
 class Report:
     """Means of the losses and metrics since the last line.
 
-    They are summed on the device and read only when a line is due, so that no iteration waits for them.
+    They are summed on the device and read only when a line is due, so that no iteration waits for them. Then
+    `engine.state.report` holds them, and `ReIDEvents.REPORTED` says so.
 
     Args:
         metrics: the run's `metrics.jsonl`.
@@ -59,6 +61,7 @@ class Report:
         self._sums, self._counts = {}, {}
         speed, rate = self.throughput.take(), self.optimizer.param_groups[-1]["lr"]
         step = (state.iteration - 1) % state.epoch_length + 1
+        state.report = {**means, "lr": rate, "images_per_second": speed.images_per_second}
         values = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
         logger.info(
             "epoch %d/%d  %d/%d  %s  lr %.2e  %.0f images/s (%.0f%% waiting for pictures)",
@@ -74,3 +77,4 @@ class Report:
             waiting_share=round(speed.waiting_share, 3),
             **means,
         )
+        engine.fire_event(ReIDEvents.REPORTED)

@@ -9,28 +9,35 @@ from ignite.engine import Engine, Events
 from ignite.handlers import TensorboardLogger
 from torch.optim import Optimizer
 
+from common.events import ReIDEvents
+
 
 class Curves:
-    """Losses and learning rate every n iterations, scores after each evaluation.
+    """What each line of the log tells, learning rates, and scores after each evaluation.
 
     Attach it on process 0, after evaluation, and close it when training is over.
 
     Example:
-        >>> Curves(Path("logs/demo"), optimizers["main"], every=50).attach(trainer)
+        >>> Curves(Path("logs/demo"), optimizers["main"]).attach(trainer)
     """
 
-    def __init__(self, folder: Path, optimizer: Optimizer, every: int) -> None:
+    def __init__(self, folder: Path, optimizer: Optimizer) -> None:
         self.board = TensorboardLogger(logdir=str(folder))
-        self.optimizer, self.every = optimizer, every
+        self.optimizer = optimizer
 
     def attach(self, engine: Engine) -> None:
-        often = Events.ITERATION_COMPLETED(every=self.every)
-        self.board.attach_output_handler(engine, often, tag="train", output_transform=lambda output: output)
-        self.board.attach_opt_params_handler(engine, often, optimizer=self.optimizer)
+        engine.add_event_handler(ReIDEvents.REPORTED, self._report)
         engine.add_event_handler(Events.STARTED | Events.EPOCH_COMPLETED, self._scores)
 
     def close(self) -> None:
         self.board.close()
+
+    def _report(self, engine: Engine) -> None:
+        state: Any = engine.state
+        rates = {f"lr/group_{number}": group["lr"] for number, group in enumerate(self.optimizer.param_groups)}
+        told = {f"train/{name}": value for name, value in state.report.items() if name != "lr"}
+        for tag, value in {**told, **rates}.items():
+            self.board.writer.add_scalar(tag, value, state.iteration)
 
     def _scores(self, engine: Engine) -> None:
         state: Any = engine.state

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from common.contracts import Batch, Embedding
+from common.events import ReIDEvents
 from configs.schema import Config, Term
 from data.samples import Dataset, Sample, Split
 from engine.amp import Amp
@@ -153,7 +154,9 @@ def trainer_of(
 
 def engine_of(process: Callable[[Engine, Any], Any] | None = None) -> Engine:
     """An engine for handlers that look at events only."""
-    return Engine(process or (lambda engine, batch: {}))
+    engine = Engine(process or (lambda engine, batch: {}))
+    engine.register_events(*ReIDEvents)
+    return engine
 
 
 def weights_of(module: nn.Module) -> dict[str, Tensor]:

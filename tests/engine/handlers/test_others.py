@@ -14,6 +14,7 @@ from ignite.engine import Engine, Events
 from torch import nn
 
 from common.contracts import Batch
+from common.events import ReIDEvents
 from data.loader import RawBatch
 from data.samplers import EpochBatches, RandomBatches
 from data.training_set import TrainingSet
@@ -97,14 +98,20 @@ def test_batch_statistics_of_one_process_stay() -> None:
 
 def test_curves_are_written(tmp_path: Path) -> None:
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.125)
-    engine = engine_of(lambda engine, batch: {"identity": torch.tensor(float(engine.state.iteration))})
+    engine = engine_of()
+
+    def report(engine: Engine) -> None:
+        state: Any = engine.state
+        state.report = {"identity": float(state.iteration), "lr": 0.125}
+        engine.fire_event(ReIDEvents.REPORTED)
 
     def evaluate(engine: Engine) -> None:
         state: Any = engine.state
         state.scores = None if state.epoch == 1 else scores_of(0.5)
 
     engine.add_event_handler(Events.STARTED | Events.EPOCH_COMPLETED, evaluate)
-    curves = Curves(tmp_path, optimizer, every=2)
+    engine.add_event_handler(Events.ITERATION_COMPLETED(every=2), report)
+    curves = Curves(tmp_path, optimizer)
     written: dict[str, list[tuple[float, int]]] = {}
     add = curves.board.writer.add_scalar
 
@@ -118,6 +125,7 @@ def test_curves_are_written(tmp_path: Path) -> None:
     curves.close()
     assert written["train/identity"] == [(2, 2), (4, 4), (6, 6), (8, 8)]
     assert written["lr/group_0"] == [(0.125, step) for step in (2, 4, 6, 8)]
+    assert "train/lr" not in written
     assert written["target/mAP"] == written["target/rank-1"] == [(0.5, 0), (0.5, 2)]
     [events] = tmp_path.glob("events.*")
     assert b"target/mAP" in events.read_bytes()
