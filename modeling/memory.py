@@ -151,6 +151,11 @@ class ExemplarMemory(nn.Module):
         """`(b,)` the lengths of rows `(b,)`."""
         return self.lengths[rows]
 
+    def checksum(self) -> Tensor:
+        """`(1, D)` int64, the sums over all rows of their bits read as whole numbers: exact in whatever order."""
+        bits = self.rows.view(torch.int32 if self.rows.element_size() == 4 else torch.int64)
+        return bits.sum(dim=0, keepdim=True, dtype=torch.int64)
+
     def left_alone(self) -> None:
         """The other processes are gone, and whatever needs them must do without."""
 

@@ -103,6 +103,9 @@ class ShardedMemory(ExemplarMemory):
         """Likewise."""
         return self._from_holders(self.lengths, rows)
 
+    def checksum(self) -> Tensor:
+        return self.team.total(super().checksum())
+
     def left_alone(self) -> None:
         self.team = ALONE
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ignite.engine import Engine
+from ignite.engine import Engine, Events
 
 from common.events import ReIDEvents
 from common.ranks import gather_rows
@@ -19,7 +19,7 @@ class MemoryWrite:
     """Gathers features and rows of all processes and writes them, so that every process holds the same memory.
 
     Nothing reads the memory between the losses and this, so it is as if it had been written inside the backward pass;
-    it is written whether or not the optimiser then skips its step.
+    it is written whether or not the optimiser then skips its step. After every epoch the memories are compared.
 
     Args:
         momentum: of an epoch, by its number from 1.
@@ -35,6 +35,8 @@ class MemoryWrite:
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(ReIDEvents.BACKWARD_COMPLETED, self)
+        if self.sync:
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self._compare)
 
     def __call__(self, engine: Engine) -> None:
         state: Any = engine.state
@@ -45,3 +47,8 @@ class MemoryWrite:
         if self.sync:
             features, rows = gather_rows(features), gather_rows(rows)
         self.memory.write(features, rows, self.momentum(state.epoch))
+
+    def _compare(self, engine: Engine) -> None:
+        sums = gather_rows(self.memory.checksum())
+        if bool((sums != sums[0]).any()):
+            raise RuntimeError("the processes' exemplar memories differ, although all have written the same features")

@@ -99,6 +99,18 @@ def train(memory: ExemplarMemory, team: Team, mode: str, options: dict[str, Any]
     return {**kept, **memory.state_dict(), "share": torch.tensor(memory.share_filled)}
 
 
+def test_the_checksum_is_that_of_the_whole() -> None:
+    def told(memory: ExemplarMemory) -> list[int]:
+        memory.write(*batch(0, 8), 0.0)
+        before = memory.checksum()[0].tolist()
+        memory.write(*batch(1, 8), 0.6)
+        assert before != memory.checksum()[0].tolist()
+        return before
+
+    whole = told(ExemplarMemory(camids(), CHANNELS))
+    assert together(2, lambda team: told(ShardedMemory(camids(), CHANNELS, team))) == [whole] * 2
+
+
 SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("camera", {}),
     ("camera", {"clamp": 0.05, "gate": 0.3, "instance_apart": True}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ from common.events import ReIDEvents
 from modeling.handlers.memory_write import FEATURES, ROWS, MemoryWrite
 from modeling.memory import ExemplarMemory
 from modeling.methods.method import Stage, Update
-from tests.engine.toys import Scripted, batch_of, trainer_of
+from tests.engine.toys import Scripted, batch_of, engine_of, trainer_of
 
 SEEN = [[0, 1], [1, 2]]
 
@@ -88,6 +89,16 @@ def test_what_other_processes_have_seen_is_written_too(monkeypatch: pytest.Monke
     apart = memory_of()
     MemoryWrite(apart, lambda epoch: 0.0, sync=False)(engine_with(own))
     assert apart.filled.tolist() == [True, False, False, False]
+
+
+@pytest.mark.parametrize("sync", [True, False])
+def test_memories_that_drift_apart_are_noticed(sync: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "gather_rows", lambda mine: torch.cat([mine, mine + 1]))
+    engine = engine_of()
+    MemoryWrite(memory_of(), lambda epoch: 0.0, sync=sync).attach(engine)
+    told = pytest.raises(RuntimeError, match="memories differ") if sync else contextlib.nullcontext()
+    with told:
+        engine.run(range(2), max_epochs=1)
 
 
 def test_updates_without_features_leave_it_alone() -> None:
