@@ -53,6 +53,8 @@ def main() -> int:
     folders = Folders.of(config)
     if isinstance(config.data.root, tuple):
         raise UserError("the demo makes one street and learns from it; for several sources use train.sh")
+    if config.data.validation:
+        raise UserError("the demo compares before and after on its test people; to hold out others use train.sh")
     street = config.data.root or STREET_FOLDER
     if not (folders.checkpoints / INTERRUPTED).exists():
         config = config.changed(train={"restart": True})

@@ -3,6 +3,7 @@
     python3 eval.py 0 checkpoints/market/best.pt --dataset market
     python3 eval.py cpu checkpoints/demo                       a run's folder: its best checkpoint, its own target
     python3 eval.py 0 checkpoints/market/best.pt --calibrate   how close two pictures of the same person are
+    python3 eval.py 0 checkpoints/market --validation --rerank whether that helps, without looking at the test set
 
 The checkpoint alone says which model and which preprocessing. Features are extracted once into features/ and used
 again until the checkpoint, the dataset or the preprocessing changes.
@@ -45,6 +46,7 @@ def main() -> int:
         checkpoint=arguments.checkpoint,
         dataset=arguments.dataset,
         root=arguments.root,
+        validation=arguments.validation,
         features=arguments.features,
         flip=arguments.flip,
         rerank=arguments.rerank,
@@ -97,6 +99,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("checkpoint", type=Path, help="a .pt file that train.sh wrote, or a run's folder")
     parser.add_argument("--dataset", metavar="NAME", help="a name in configs/datasets.yml (default: the run's target)")
     parser.add_argument("--root", type=Path, help="where the dataset lies, if configs/datasets.yml does not say")
+    parser.add_argument(
+        "--validation",
+        action="store_true",
+        help="judge on the people that the run held out (data.validation; of several sources, those of --dataset), to "
+        "choose --rerank and the like without the test set",
+    )
     parser.add_argument(
         "--flip", action=argparse.BooleanOptionalAction, help="add the mirrored picture's feature (default: as trained)"
     )
@@ -154,6 +162,7 @@ def _text(judgement: Judgement) -> str:
     lines = [
         dataset.summary(),
         f"run '{card['name']}': {card['method']} on {card['source']['name']}, epoch {card['epoch']}{unfinished}",
+        f"best.pt of that run: by {card['best_by']}",
         f"features: {judgement.folder}, {flip}",
         *_threshold(judgement),
         judgement.answer.text(),

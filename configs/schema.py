@@ -90,6 +90,7 @@ class Data(Section):
     root: Roots = None  # where it lies; overrides datasets.yml and REID_ROOT_<NAME>; of several sources a list, or none
     target: str | None = None  # evaluated on (and adapted to); the source itself when not given and there is one
     target_root: Path | None = None
+    validation: float = Field(0.0, ge=0, lt=1)  # share of each source's people held out to choose checkpoints by
     height: int = Field(256, ge=16)
     width: int = Field(128, ge=16)
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)  # of RGB in [0, 1]

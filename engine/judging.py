@@ -20,6 +20,7 @@ from data.samples import Dataset, Split, require
 from engine.calibration import Calibration, calibrate, calibrations, identity_of, require_writable, write
 from engine.checkpoint import checkpoint_file, load_checkpoint, require_card
 from engine.devices import place
+from engine.evaluation import validation_of
 from engine.extraction import Extraction, columns_of, extract
 from engine.gather import team
 from engine.launch import told_once
@@ -44,6 +45,7 @@ class Request:
 
     Attributes:
         dataset, root: what to judge on; the checkpoint's target by default.
+        validation: judge on the people that the run held out of its source instead; `dataset` says of which source.
         features: the folder that holds all runs' features.
         flip: add the mirrored picture's feature.
         rerank: k-reciprocal re-ranking.
@@ -57,6 +59,7 @@ class Request:
     checkpoint: Path
     dataset: str | None = None
     root: Path | None = None
+    validation: bool = False
     features: Path | None = None
     flip: bool | None = None
     rerank: bool | None = None
@@ -106,6 +109,11 @@ def judge(request: Request, device: torch.device) -> Judgement:
         card = checkpoint.card
         config = _configuration(request, parse(card["config"], options_of))
         dataset = dataset_of(request, config)
+        if request.validation and dataset.fingerprint() not in card["judged"]["fingerprint"]:
+            raise UserError(
+                f"{dataset.train.root} does not hold the pictures that the run '{config.name}' held people out of, so"
+                " some of them may have been trained on; put the dataset back as it was, or give its folder with --root"
+            )
         embedder = build_embedder(config)
         question = _question(request, config, dataset, embedder.scorer)
         try:
@@ -123,7 +131,8 @@ def judge(request: Request, device: torch.device) -> Judgement:
     place(embedder, device)
     how = Extraction.of(config, embedder, device)
     folder = config.output.features / config.name / path.stem / dataset.name
-    if request.dataset is None and request.root is None and dataset.fingerprint() != card["target"]["fingerprint"]:
+    own = request.dataset is None and request.root is None and not request.validation
+    if own and dataset.fingerprint() != card["target"]["fingerprint"]:
         logger.info("note: '%s' is not what it was when the run was evaluated in training", dataset.name)
     made_by = {
         "dataset": dataset.name,
@@ -157,9 +166,32 @@ def judge(request: Request, device: torch.device) -> Judgement:
 
 def dataset_of(request: Request, config: Config) -> Dataset:
     """The dataset that is judged on, with query and gallery."""
+    if request.validation:
+        return _held_out(request, config)
     name = request.dataset or config.target
     root = request.root or (config.target_root if name == config.target else None)
     return require(find(name, root), "query", "gallery")
+
+
+def _held_out(request: Request, config: Config) -> Dataset:
+    """The people that the run held out of its source, or of the one of its sources that is asked for."""
+    if not config.data.validation:
+        raise UserError(
+            f"the run '{config.name}' held nobody out (data.validation=0); leave --validation out, or train with"
+            " data.validation=0.1"
+        )
+    root = None if request.root is None else request.root.expanduser().resolve()
+    sources = [source for source in config.data.sources if request.dataset in (None, source[0])]
+    if len(sources) > 1:
+        sources = [source for source in sources if source[1] == root] or sources
+    if len(sources) != 1:
+        names = ", ".join(name for name, _ in config.data.sources)
+        raise UserError(
+            f"--validation judges on the people held out of one dataset that the run '{config.name}' learned from"
+            f" ({names}); say which with --dataset NAME, and --root where a name comes twice"
+        )
+    name, trained = sources[0]
+    return validation_of(find(name, root or trained), config.data.validation, config.seed)
 
 
 def _configuration(request: Request, config: Config) -> Config:

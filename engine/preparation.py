@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -17,6 +17,7 @@ from data.samples import Dataset, require
 from data.training_set import TrainingSet
 from data.transforms import Preprocessing
 from engine.checkpoint import Checkpoint
+from engine.evaluation import validation_of
 from engine.gather import agreed
 from engine.handlers.prepare import PrepareBatch
 from engine.optimizers import optimizer_builder
@@ -32,10 +33,12 @@ class Prepared:
 
     sources: tuple[Dataset, ...]
     target: Dataset
+    validation: tuple[Dataset, ...]  # of each source: what is left of its people, and those held out; none: no such
     training_set: TrainingSet
     pictures: str  # fingerprint of what is trained on
     source_fingerprints: tuple[str, ...]  # of all splits; asking for one looks at every file, so it is done once
     target_fingerprint: str
+    validation_fingerprints: tuple[str, ...]
     checkpoint: Checkpoint | None  # to go on from
 
     @property
@@ -59,9 +62,28 @@ class Prepared:
         if TARGET in self.training_set.domain:
             learned.append((self.target, self.target_fingerprint, False))
         return [
-            {"name": dataset.name, "fingerprint": fingerprint, "images": len(dataset.train), "labels": labels}
-            for dataset, fingerprint, labels in learned
+            {"name": dataset.name, "fingerprint": fingerprint, "images": len(split), "labels": labels}
+            for (dataset, fingerprint, labels), split in zip(learned, self.training_set.splits, strict=True)
         ]
+
+    @property
+    def judged(self) -> dict[str, str]:
+        """What epochs are judged by: the kind of set, its name, and a fingerprint that changes with it."""
+        if not self.validation:
+            return {"set": "target", "name": self.target.name, "fingerprint": self.target_fingerprint}
+        name = " + ".join(dataset.name for dataset in self.validation)
+        return {"set": "validation", "name": name, "fingerprint": "+".join(self.validation_fingerprints)}
+
+    @property
+    def judged_on(self) -> str:
+        """The same in words."""
+        if not self.validation:
+            return "the target's query and gallery"
+        held_out = " and ".join(
+            f"{dataset.gallery.identities:,} held-out people of {source.name}"
+            for dataset, source in zip(self.validation, self.sources, strict=True)
+        )
+        return f"{held_out}{', on average' if len(self.validation) > 1 else ''}"
 
 
 def prepare(config: Config, world: int) -> Prepared:
@@ -86,7 +108,9 @@ def prepare(config: Config, world: int) -> Prepared:
     target = require(find(*judged) if same is None else sources[same], "query", "gallery")
     if adapts:
         _check_target(config, sources, target)
-    training_set = TrainingSet.of([source.train for source in sources], [target.train] if adapts else [])
+    validation = _held_out(config, sources, adapts)
+    left = [dataset.train for dataset in validation or sources]
+    training_set = TrainingSet.of(left, [target.train] if adapts else [])
     build_batches(config.batches, training_set.labels, training_set.domain, config.seed, 0, world)
     _check_names(config, training_set)
     pictures = training_set.fingerprint()
@@ -96,7 +120,21 @@ def prepare(config: Config, world: int) -> Prepared:
     Folders.of(config).make()
     of_sources = tuple(source.fingerprint() for source in sources)
     of_target = target.fingerprint() if same is None else of_sources[same]
-    return Prepared(tuple(sources), target, training_set, pictures, of_sources, of_target, checkpoint)
+    of_validation = tuple(dataset.fingerprint() for dataset in validation)
+    found = (tuple(sources), target, validation, training_set)
+    return Prepared(*found, pictures, of_sources, of_target, of_validation, checkpoint)
+
+
+def _held_out(config: Config, sources: Sequence[Dataset], adapts: bool) -> tuple[Dataset, ...]:
+    """Of each source, when people are to be held out, the dataset without and with them."""
+    share = config.data.validation
+    if not share:
+        return ()
+    divided = [validation_of(source, share, config.seed) for source in sources]
+    if adapts:
+        note = "the target has no labels to choose epochs by: what is best here need not be best there"
+        divided = [replace(dataset, notes=(*dataset.notes, note)) for dataset in divided]
+    return tuple(divided)
 
 
 def _check_batches(config: Config, adapts: bool) -> None:
@@ -153,7 +191,7 @@ def _check_names(config: Config, training_set: TrainingSet) -> None:
 def agree(prepared: Prepared) -> None:
     """Refuse to start when the processes, perhaps on several machines, see different pictures or checkpoints."""
     iteration = prepared.checkpoint.training["iteration"] if prepared.checkpoint else 0
-    if not agreed(prepared.pictures + prepared.target_fingerprint):
+    if not agreed("".join((prepared.pictures, prepared.target_fingerprint, *prepared.validation_fingerprints))):
         raise UserError("the processes see different pictures; give all machines the same datasets")
     if not agreed(str(iteration)):
         raise UserError(

@@ -6,10 +6,13 @@ import fcntl
 import os
 import platform
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
 
 from common.errors import UserError
 from common.files import make_folder
@@ -123,7 +126,7 @@ def to_resume(config: Config, pictures: str) -> Checkpoint | None:
             f"the run '{config.name}' is finished: {done} of {wanted} epochs, last checkpoint {path}. Raise"
             f" train.epochs to go on, {anew}"
         )
-    changed = [key for key in differences(card["config"], plain(config)) if not FREE.fullmatch(key)]
+    changed = [key for key in differences(_filled(card["config"]), plain(config)) if not FREE.fullmatch(key)]
     if changed:
         raise UserError(
             f"the run '{config.name}' was started with other settings than now ({', '.join(changed)}), so {path} cannot"
@@ -135,3 +138,12 @@ def to_resume(config: Config, pictures: str) -> Checkpoint | None:
             f" dataset back as it was, {anew}"
         )
     return checkpoint
+
+
+def _filled(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A card's configuration with the keys that came since, at their defaults; the method's own stay as they are."""
+    known = {key: value for key, value in settings.items() if key != "options"}
+    try:
+        return {**plain(Config.model_validate(known)), "options": settings.get("options")}
+    except ValidationError:  # of keys that went since, which are then named as different
+        return settings

@@ -23,10 +23,10 @@ from data.loader import PictureLoader, Pictures
 from data.samplers import build_batches
 from data.transforms import Augmentation, Preprocessing
 from engine.amp import Amp
-from engine.checkpoint import CannotSave, Checkpoint, commit, versions
+from engine.checkpoint import CannotSave, Checkpoint, checkpoint_file, commit, load_checkpoint, versions
 from engine.devices import place
-from engine.evaluation import evaluate_network
-from engine.extraction import Extraction
+from engine.evaluation import evaluate_network, mean_of
+from engine.extraction import Extraction, Stopped
 from engine.gradients import broadcast_state
 from engine.handlers.batch_statistics import BatchStatistics
 from engine.handlers.checkpoints import Checkpoints
@@ -38,7 +38,7 @@ from engine.handlers.progress import Progress
 from engine.handlers.report import Report
 from engine.handlers.stages import Stages
 from engine.handlers.stop import StopOnSignal
-from engine.handlers.target_evaluation import TargetEvaluation
+from engine.handlers.target_evaluation import TargetEvaluation, in_one_line
 from engine.handlers.tensorboard import Curves
 from engine.handlers.throughput import Throughput
 from engine.launch import told_once
@@ -49,7 +49,7 @@ from engine.runs import Folders
 from engine.state import RunState
 from engine.trainer import TrainingStep, create_trainer
 from engine.view import PlainView
-from modeling.methods import build_method, without_pretrained
+from modeling.methods import build_embedder, build_method, without_pretrained
 from modeling.methods.method import Method
 from retrieval.ranking.results import Scores
 
@@ -141,6 +141,8 @@ class _Run:
                 self.trainer.fire_event(Events.EPOCH_COMPLETED)
             else:
                 self.trainer.run(self.loader, max_epochs=self.config.train.epochs, epoch_length=len(self.loader))
+            if self.prepared.validation and not self.stop.received:
+                self._judge_the_target()
         except CannotSave:
             raise
         except Exception:
@@ -151,8 +153,27 @@ class _Run:
         logger.info("finished in %.0f s", time.perf_counter() - started)
         if idist.get_rank() == 0:
             device = self.device.index if self.device.type == "cuda" else "cpu"
-            logger.info("evaluate with: python3 eval.py %s %s", device, self.folders.epochs()[-1])
+            chosen = self.folders.checkpoints if self.prepared.validation else self.folders.epochs()[-1]
+            logger.info("evaluate with: python3 eval.py %s %s", device, chosen)
         return 0
+
+    def _judge_the_target(self) -> None:
+        """The chosen checkpoint on the target, whose test set nothing was chosen by; this once."""
+        path, target = checkpoint_file(self.folders.checkpoints), self.prepared.target
+        chosen = load_checkpoint(path)
+        embedder = place(build_embedder(self.config), self.device)
+        embedder.load_state_dict(chosen.model)
+        broadcast_state(embedder)  # a shared disk may show a process an older file
+        how = Extraction.of(self.config, embedder, self.device)
+        try:
+            scores = evaluate_network(embedder, target, how, self.stop.requested)
+        except Stopped:
+            logger.info("the target was not judged; python3 eval.py DEVICE %s does that", path)
+            return
+        epoch = chosen.card["epoch"]
+        logger.info("%s (epoch %d) on the target %s: %s", path, epoch, target.name, in_one_line(scores))
+        facts = {"set": "target", "dataset": target.name, "checkpoint": path.name}
+        self.metrics.write("evaluation", epoch=epoch, **facts, **scores.as_dict())
 
     def _build_method(self) -> Method:
         """The same network on every process, then a random stream of its own for each."""
@@ -172,9 +193,18 @@ class _Run:
         schedules = {name: recipes[name].schedule or self.config.schedule for name in optimizers}
         how = Extraction.of(self.config, self.method.embedder, self.device)
         stop = StopOnSignal(self.checkpoints.save_interrupted, every=config.accumulate)
+        prepared = self.prepared
+        on = prepared.judged_on if prepared.validation else ""
 
         def evaluate() -> Scores:
-            return evaluate_network(self.state.network(), self.prepared.target, how, stop.requested)
+            network, each = self.state.network(), []
+            for dataset in prepared.validation or (prepared.target,):
+                each.append(evaluate_network(network, dataset, how, stop.requested))
+                if len(prepared.validation) > 1:
+                    logger.info("%s: %s", dataset.name, in_one_line(each[-1]))
+                    epoch = self.trainer.state.epoch
+                    self.metrics.write("evaluation-part", epoch=epoch, dataset=dataset.name, **each[-1].as_dict())
+            return mean_of(each)
 
         throughput = Throughput()
         EpochOrder(self.batches).attach(trainer)
@@ -191,12 +221,13 @@ class _Run:
         throughput.attach(trainer)
         Report(self.metrics, throughput, main, config.log_every).attach(trainer)
         BatchStatistics(*self.state.networks()).attach(trainer)
-        TargetEvaluation(evaluate, config.evaluate_every, self.metrics).attach(trainer)
+        facts = {"set": prepared.judged["set"], "dataset": prepared.judged["name"]}
+        TargetEvaluation(evaluate, config.evaluate_every, self.metrics, facts, on).attach(trainer)
         if self.prepared.checkpoint is None and idist.get_rank() == 0:
             # Only now, when the new run has proved that it can start, does an old one of its name go.
             trainer.add_event_handler(Events.STARTED, self.folders.clear)
         if idist.get_rank() == 0:
-            curves = Curves(self.folders.logs, main)
+            curves = Curves(self.folders.logs, main, self.prepared.judged["set"])
             self.closing.callback(curves.close)
             curves.attach(trainer)
             if watched():
@@ -219,7 +250,8 @@ class _Run:
             "trained_on": prepared.trained_on,
             "source": prepared.source,
             "target": {"name": prepared.target.name, "fingerprint": prepared.target_fingerprint},
-            "best_by": f"{config.train.best} on the target's query and gallery",
+            "judged": prepared.judged,
+            "best_by": f"{config.train.best} on {prepared.judged_on}",
             "versions": versions(),
             "commit": commit(),
         }
@@ -228,7 +260,7 @@ class _Run:
         """Say what is about to be trained, on what and where it goes."""
         config, folders = self.config, self.folders
         world = idist.get_world_size()
-        for dataset in self.prepared.datasets:
+        for dataset in (*self.prepared.datasets, *self.prepared.validation):
             logger.info("%s", dataset.summary())
         learned = [
             f"{part['name']}{'' if part['labels'] else ' (without identities)'}" for part in self.prepared.trained_on
@@ -241,6 +273,11 @@ class _Run:
             *(config.name, config.method, config.model.backbone, size, self.amp, world, "es" if world > 1 else ""),
             *(self.device, config.batches.size, len(self.loader), config.train.epochs),
         )
+        if self.prepared.validation:
+            logger.info(
+                "best.pt: by %s on %s; the test set of %s is judged once, at the end",
+                *(config.train.best, self.prepared.judged_on, self.prepared.target.name),
+            )
         logger.info("checkpoints in %s, logs in %s", folders.checkpoints, folders.logs)
         if idist.get_rank() == 0:
             write_text(folders.checkpoints / "config.yml", "# The whole configuration of this run.\n" + dump(config))
@@ -248,7 +285,9 @@ class _Run:
     def _judged_alike(self, card: Mapping[str, Any]) -> bool:
         """Whether the best score of a checkpoint can be compared with those to come."""
         same = card["config"]["train"]["best"] == self.config.train.best
-        return bool(same and card["target"]["fingerprint"] == self.prepared.target_fingerprint)
+        judged = card.get("judged") or {"set": "target", **card["target"]}
+        now = self.prepared.judged
+        return bool(same and all(judged[key] == now[key] for key in ("set", "fingerprint")))
 
     def _resume(self, checkpoint: Checkpoint) -> None:
         self.state.restore(checkpoint)

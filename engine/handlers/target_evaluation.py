@@ -1,9 +1,9 @@
-"""The target dataset's scores: before training, every n epochs and at the end."""
+"""The scores that epochs are judged by, the target's or held-out people's: before training, every n, at the end."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ignite.engine import Engine, Events
@@ -24,13 +24,23 @@ class TargetEvaluation:
         evaluate: extracts features and ranks them; may raise `Stopped` after a signal.
         every: epochs between evaluations; 0 for none but the first and the last.
         metrics: the run's `metrics.jsonl`.
+        facts: what is judged on, for `metrics`.
+        on: the same in words, for the log; nothing when it is the target.
 
     Example:
         >>> TargetEvaluation(evaluate, every=10, metrics=metrics).attach(trainer)
     """
 
-    def __init__(self, evaluate: Callable[[], Scores], every: int, metrics: MetricsFile) -> None:
+    def __init__(
+        self,
+        evaluate: Callable[[], Scores],
+        every: int,
+        metrics: MetricsFile,
+        facts: Mapping[str, str] | None = None,
+        on: str = "",
+    ) -> None:
         self.evaluate, self.every, self.metrics = evaluate, every, metrics
+        self.facts, self.on = facts or {}, on
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.STARTED, self._before)
@@ -56,6 +66,10 @@ class TargetEvaluation:
             logger.info("evaluation left unfinished")
             return
         state.scores = scores
-        values = "  ".join(f"{name} {100 * value:.2f}" for name, value in scores.metrics().items())
-        logger.info("epoch %d: %s", state.epoch, values)
-        self.metrics.write("evaluation", epoch=state.epoch, **scores.as_dict())
+        logger.info("epoch %d%s: %s", state.epoch, self.on and f" on {self.on}", in_one_line(scores))
+        self.metrics.write("evaluation", epoch=state.epoch, **self.facts, **scores.as_dict())
+
+
+def in_one_line(scores: Scores) -> str:
+    """All metrics in per cent."""
+    return "  ".join(f"{name} {100 * value:.2f}" for name, value in scores.metrics().items())

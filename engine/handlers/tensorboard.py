@@ -17,13 +17,16 @@ class Curves:
 
     Attach it on process 0, after evaluation, and close it when training is over.
 
+    Args:
+        judged: what the scores are of, the target or held-out people.
+
     Example:
         >>> Curves(Path("logs/demo"), optimizers["main"]).attach(trainer)
     """
 
-    def __init__(self, folder: Path, optimizer: Optimizer) -> None:
+    def __init__(self, folder: Path, optimizer: Optimizer, judged: str = "target") -> None:
         self.board = TensorboardLogger(logdir=str(folder))
-        self.optimizer = optimizer
+        self.optimizer, self.judged = optimizer, judged
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(ReIDEvents.REPORTED, self._report)
@@ -43,4 +46,4 @@ class Curves:
         state: Any = engine.state
         if state.scores is not None:
             for name, value in state.scores.metrics().items():
-                self.board.writer.add_scalar(f"target/{name}", value, state.epoch)
+                self.board.writer.add_scalar(f"{self.judged}/{name}", value, state.epoch)

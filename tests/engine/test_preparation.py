@@ -89,6 +89,37 @@ def test_several_sources(config: Any, street: Path, elsewhere: Path) -> None:
     assert prepare(config(*turned), 1).pictures != prepared.pictures
 
 
+def test_people_who_are_held_out_are_not_learned_from(config: Any, street: Path, elsewhere: Path) -> None:
+    whole = prepare(config(), 1)
+    prepared = prepare(config("data.validation=0.25"), 1)
+    [held_out] = prepared.validation
+    assert prepared.sources[0].train.fingerprint() == whole.sources[0].train.fingerprint()
+    assert prepared.target is prepared.sources[0]
+    assert prepared.training_set.splits == (held_out.train,)
+    assert prepared.training_set.num_classes == 6
+    assert learned(prepared) == [("street", 48, True)]
+    trained, judged = set(held_out.train.pids.tolist()), set(held_out.gallery.pids.tolist())
+    assert len(trained) == 6
+    assert trained | judged == set(whole.sources[0].train.pids.tolist())
+    assert not trained & judged
+    assert prepared.pictures == held_out.train.fingerprint() != whole.pictures
+    assert whole.judged == {"set": "target", "name": "street", "fingerprint": whole.target_fingerprint}
+    assert whole.judged_on == "the target's query and gallery"
+    assert prepared.judged == {
+        "set": "validation",
+        "name": "street-validation",
+        "fingerprint": held_out.fingerprint(),
+    }
+    assert prepared.judged_on == "2 held-out people of street"
+    again, other = (prepare(config("data.validation=0.25", f"seed={seed}"), 1) for seed in (1, 2))
+    assert again.judged == prepared.judged
+    assert other.judged != prepared.judged
+    adapting = prepare(config(*KEYS, f"data.target_root={elsewhere}", "data.validation=0.25"), 1)
+    assert learned(adapting) == [("street", 48, True), ("street", 36, False)]
+    assert adapting.validation[0].notes[-1].startswith("the target has no labels to choose epochs by")
+    assert not any("no labels" in note for note in held_out.notes)
+
+
 def test_several_sources_found_by_their_names(
     config: Any, street: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -153,6 +153,7 @@ def test_changed_settings_are_named(tmp_path: Path) -> None:
         {"seed": 9},
         {"data": {"source": "duke"}},
         {"data": {"height": 128}},
+        {"data": {"validation": 0.1}},
         {"data": {"augment": {"flip": 0.25}}},
         {"batches": {"size": 32}},
         {"model": {"backbone": "resnet18"}},
@@ -185,6 +186,16 @@ def test_what_changes_the_run_is_refused(tmp_path: Path, changes: dict[str, Any]
 def test_what_does_not_change_the_run_is_free(tmp_path: Path, changes: dict[str, Any]) -> None:
     interrupted(tmp_path)
     assert to_resume(config_in(tmp_path, **changes), "abc") is not None
+
+
+def test_a_key_that_came_since_has_its_default(tmp_path: Path) -> None:
+    old = plain(config_in(tmp_path))
+    del old["data"]["validation"]
+    interrupted(tmp_path, config=old)
+    assert to_resume(config_in(tmp_path), "abc") is not None
+    assert "(data.validation)" in refused(config_in(tmp_path, data={"validation": 0.1}))
+    interrupted(tmp_path, config={**old, "gone": 1})
+    assert "data.validation, gone" in refused(config_in(tmp_path))
 
 
 def test_other_pictures(tmp_path: Path) -> None:

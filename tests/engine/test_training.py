@@ -183,6 +183,9 @@ def test_several_sources_need_a_target(tiny: Path, street: Path, elsewhere: Path
     shown = doors.demo("data.source=[street,street]", f"data.root=[{street},{elsewhere}]", "data.target=market")
     assert shown.status == 1
     assert "the demo makes one street" in shown.err
+    held_out = doors.demo("data.validation=0.2")
+    assert held_out.status == 1
+    assert "the demo compares before and after on its test people" in held_out.err
 
 
 def test_a_checkpoint_of_before_there_were_several_sources(tiny: Path, doors: Doors, tmp_path: Path) -> None:

@@ -57,6 +57,20 @@ def test_before_every_n_and_last(tmp_path: Path, every: int, epochs: int, expect
     ]
 
 
+def test_what_is_judged_on_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    engine = engine_of()
+    facts = {"set": "validation", "dataset": "street-validation"}
+    with MetricsFile(tmp_path / "metrics.jsonl") as metrics, caplog.at_level(logging.INFO, "reid"):
+        TargetEvaluation(lambda: scores_of(0.5), 0, metrics, facts, "2 held-out people of street").attach(engine)
+        engine.run([0], max_epochs=1)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"epoch {epoch} on 2 held-out people of street: mAP 50.00  mAP_trap 50.00  mINP 50.00  rank-1 50.00"
+        for epoch in (0, 1)
+    ]
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [(line["set"], line["dataset"]) for line in lines] == [("validation", "street-validation")] * 2
+
+
 @pytest.mark.parametrize(("start", "expected"), [(1, [2, 4]), (2, [2, 4]), (4, [4])])
 def test_going_on_does_not_evaluate_again_at_once(tmp_path: Path, start: int, expected: list[int]) -> None:
     called, after, _ = evaluated(tmp_path, 2, 4, start=start)
