@@ -15,6 +15,8 @@ from common.errors import UserError
 
 Ints = NDArray[np.int64]
 
+COLUMNS = ("pids", "camids", "clothes")
+
 
 class Strings(Sequence[str]):
     """An immutable column of strings in two arrays: ten million paths cost their bytes and 8 bytes each.
@@ -84,8 +86,24 @@ class Split:
         paths = Strings(row.path for row in rows)
         return cls(root, paths, column("pid"), column("camid"), column("clothes"))
 
+    @classmethod
+    def empty(cls, root: Path) -> Split:
+        """Without pictures."""
+        return cls.of(root, ())
+
     def __len__(self) -> int:
         return len(self.paths)
+
+    def take(self, rows: Ints | NDArray[np.bool_]) -> Split:
+        """The rows of these numbers, in their order, or those where a `(N,)` mask is true."""
+        chosen = np.flatnonzero(rows) if rows.dtype == bool else rows
+        paths = Strings(self.paths[row] for row in chosen.tolist())
+        return Split(self.root, paths, self.pids[chosen], self.camids[chosen], self.clothes[chosen])
+
+    def joined(self, other: Split) -> Split:
+        """These rows and then those of a split of the same root."""
+        columns = (np.concatenate([getattr(self, title), getattr(other, title)]) for title in COLUMNS)
+        return Split(self.root, Strings([*self.paths, *other.paths]), *columns)
 
     def file(self, row: int) -> Path:
         """The picture file of one row."""
@@ -94,7 +112,8 @@ class Split:
 
     @property
     def identities(self) -> int:
-        return len(np.unique(self.pids))
+        """How many known people there are."""
+        return len(np.unique(self.pids[self.pids != UNKNOWN]))
 
     @property
     def cameras(self) -> int:
@@ -133,7 +152,8 @@ class Dataset:
 
     Attributes:
         name: what the user calls it (`market`).
-        train, query, gallery: a split may be empty (a set to test on only), never unsorted.
+        train, query, gallery: a split may be empty (a set to test on only), never unsorted, and has known people only.
+        unlabelled: training pictures of which nobody says who is on them, for methods that adapt to them.
         protocol: the name in `retrieval.protocols` by which it is judged.
         published: counts per split, where the authors gave them.
         notes: sentences the user must hear (which version was found, that cameras are unknown).
@@ -146,13 +166,21 @@ class Dataset:
     protocol: str = "market"
     published: dict[str, Counts] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    unlabelled: Split | None = None
 
     @property
     def splits(self) -> dict[str, Split]:
-        return {"train": self.train, "query": self.query, "gallery": self.gallery}
+        """By title; `unlabelled` only where there are such pictures."""
+        named = {"train": self.train, "query": self.query, "gallery": self.gallery}
+        return named if self.unlabelled is None else {**named, "unlabelled": self.unlabelled}
+
+    @property
+    def pictures_to_adapt_to(self) -> Split:
+        """All training pictures, whether or not it is known who is on them."""
+        return self.train if self.unlabelled is None else self.train.joined(self.unlabelled)
 
     def fingerprint(self) -> str:
-        """One hash for the three splits."""
+        """One hash for all splits."""
         joined = "".join(split.fingerprint() for split in self.splits.values())
         return hashlib.sha256(joined.encode()).hexdigest()[:16]
 
@@ -164,7 +192,7 @@ class Dataset:
             told = self.published.get(title)
             differs = "" if told is None or told.images == len(split) else f"   published: {told.images:,} images"
             rows.append(
-                f"  {title:<8}{len(split):>8,} images {split.identities:>6,} identities  cameras: {cameras}{differs}"
+                f"  {title:<10}{len(split):>8,} images {split.identities:>6,} identities  cameras: {cameras}{differs}"
             )
         return "\n".join(rows + [f"  note: {note}" for note in self.notes])
 

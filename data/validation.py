@@ -13,13 +13,12 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import UserError
-from data.samples import Dataset, Ints, Split, Strings
+from data.samples import Dataset, Ints, Split
 
 Mask = NDArray[np.bool_]
 Pairs = Callable[[Ints, Ints], Mask]
@@ -62,9 +61,9 @@ def hold_out(dataset: Dataset, share: float, seed: int, pairs: Pairs) -> Dataset
         notes.append(f"{lonely:,} of these people have no second picture that counts, and are in the gallery only")
     return Dataset(
         dataset.name + SUFFIX,
-        _rows(train, left),
-        _rows(train, query),
-        _rows(train, np.setdiff1d(held_out, query)),
+        train.take(left),
+        train.take(query),
+        train.take(np.setdiff1d(held_out, query)),
         dataset.protocol,
         notes=tuple(notes),
     )
@@ -122,8 +121,3 @@ def _nobody_to_find(dataset: Dataset, share: float, most: int) -> str:
 def _draw(seed: int, text: str) -> str:
     """A random text for a text."""
     return hashlib.sha256(f"{seed}\t{text}".encode(errors="surrogateescape")).hexdigest()
-
-
-def _rows(split: Split, rows: Ints) -> Split:
-    paths = Strings(split.paths[row] for row in rows.tolist())
-    return replace(split, paths=paths, pids=split.pids[rows], camids=split.camids[rows], clothes=split.clothes[rows])

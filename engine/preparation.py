@@ -32,20 +32,22 @@ class Prepared:
     """What a run needs."""
 
     sources: tuple[Dataset, ...]
-    target: Dataset
+    target: Dataset  # judged on; the first source that can be, when the one adapted to has nothing to be judged by
+    adapted: Dataset | None  # whose training pictures are learned from without their identities
     validation: tuple[Dataset, ...]  # of each source: what is left of its people, and those held out; none: no such
     training_set: TrainingSet
     pictures: str  # fingerprint of what is trained on
     source_fingerprints: tuple[str, ...]  # of all splits; asking for one looks at every file, so it is done once
     target_fingerprint: str
+    adapted_fingerprint: str
     validation_fingerprints: tuple[str, ...]
     checkpoint: Checkpoint | None  # to go on from
 
     @property
     def datasets(self) -> tuple[Dataset, ...]:
         """Each once, the sources first."""
-        judged_only = all(self.target is not source for source in self.sources)
-        return (*self.sources, self.target) if judged_only else self.sources
+        every = [*self.sources, *([self.adapted] if self.adapted is not None else []), self.target]
+        return tuple({id(dataset): dataset for dataset in every}.values())
 
     @property
     def source(self) -> dict[str, str]:
@@ -60,17 +62,24 @@ class Prepared:
         """Whose training pictures are learned from, in the order of the rows, and whether with their identities."""
         learned = [(*told, True) for told in zip(self.sources, self.source_fingerprints, strict=True)]
         if TARGET in self.training_set.domain:
-            learned.append((self.target, self.target_fingerprint, False))
+            assert self.adapted is not None
+            learned.append((self.adapted, self.adapted_fingerprint, False))
         return [
             {"name": dataset.name, "fingerprint": fingerprint, "images": len(split), "labels": labels}
             for (dataset, fingerprint, labels), split in zip(learned, self.training_set.splits, strict=True)
         ]
 
     @property
+    def judged_instead(self) -> bool:
+        """Whether scores are of a source, because what is adapted to has no query and gallery."""
+        return self.adapted is not None and self.target is not self.adapted
+
+    @property
     def judged(self) -> dict[str, str]:
         """What epochs are judged by: the kind of set, its name, and a fingerprint that changes with it."""
         if not self.validation:
-            return {"set": "target", "name": self.target.name, "fingerprint": self.target_fingerprint}
+            kind = "source" if self.judged_instead else "target"
+            return {"set": kind, "name": self.target.name, "fingerprint": self.target_fingerprint}
         name = " + ".join(dataset.name for dataset in self.validation)
         return {"set": "validation", "name": name, "fingerprint": "+".join(self.validation_fingerprints)}
 
@@ -78,7 +87,8 @@ class Prepared:
     def judged_on(self) -> str:
         """The same in words."""
         if not self.validation:
-            return "the target's query and gallery"
+            whose = f"the source {self.target.name}" if self.judged_instead else "the target"
+            return f"{whose}'s query and gallery"
         held_out = " and ".join(
             f"{dataset.gallery.identities:,} held-out people of {source.name}"
             for dataset, source in zip(self.validation, self.sources, strict=True)
@@ -105,12 +115,15 @@ def prepare(config: Config, world: int) -> Prepared:
     sources = [require(find(name, root), "train") for name, root in config.data.sources]
     judged = (config.target, config.target_root)
     same = config.data.sources.index(judged) if judged in config.data.sources else None
-    target = require(find(*judged) if same is None else sources[same], "query", "gallery")
-    if adapts:
-        _check_target(config, sources, target)
+    target = find(*judged) if same is None else sources[same]
+    adapted = target if adapts else None
+    if adapted is not None:
+        _check_target(config, sources, adapted)
+        target = _judged_instead(sources, adapted)
+    require(target, "query", "gallery")
     validation = _held_out(config, sources, adapts)
     left = [dataset.train for dataset in validation or sources]
-    training_set = TrainingSet.of(left, [target.train] if adapts else [])
+    training_set = TrainingSet.of(left, [] if adapted is None else [adapted.pictures_to_adapt_to])
     build_batches(config.batches, training_set.labels, training_set.domain, config.seed, 0, world)
     _check_names(config, training_set)
     pictures = training_set.fingerprint()
@@ -119,10 +132,19 @@ def prepare(config: Config, world: int) -> Prepared:
         ensure_downloaded(config.model.backbone, config.model.pretrained)
     Folders.of(config).make()
     of_sources = tuple(source.fingerprint() for source in sources)
-    of_target = target.fingerprint() if same is None else of_sources[same]
+    known = {id(source): fingerprint for source, fingerprint in zip(sources, of_sources, strict=True)}
+    of_target = known.get(id(target)) or target.fingerprint()
+    of_adapted = "" if adapted is None else of_target if adapted is target else adapted.fingerprint()
     of_validation = tuple(dataset.fingerprint() for dataset in validation)
-    found = (tuple(sources), target, validation, training_set)
-    return Prepared(*found, pictures, of_sources, of_target, of_validation, checkpoint)
+    found = (tuple(sources), target, adapted, validation, training_set)
+    return Prepared(*found, pictures, of_sources, of_target, of_adapted, of_validation, checkpoint)
+
+
+def _judged_instead(sources: Sequence[Dataset], adapted: Dataset) -> Dataset:
+    """What a network is judged on that adapts to a dataset: that one, or where it has no test set, a source."""
+    if len(adapted.query) or len(adapted.gallery):
+        return adapted
+    return next((source for source in sources if len(source.query) and len(source.gallery)), adapted)
 
 
 def _held_out(config: Config, sources: Sequence[Dataset], adapts: bool) -> tuple[Dataset, ...]:
@@ -158,13 +180,14 @@ def _check_target(config: Config, sources: Sequence[Dataset], target: Dataset) -
     """Whether the target can be adapted to."""
     asking = f"method '{config.method}' adapts to the target's training pictures"
     needs_cameras = method_class(config.method).needs_cameras(config.options)
-    without_camera = int((target.train.camids == UNKNOWN).sum())
-    if target.train.fingerprint() in [source.train.fingerprint() for source in sources]:
+    pictures = target.pictures_to_adapt_to
+    without_camera = int((pictures.camids == UNKNOWN).sum())
+    if pictures.fingerprint() in [source.train.fingerprint() for source in sources]:
         raise UserError(
             f"{asking}, and the target '{target.name}' is what it learns from as the source; set data.target (and"
             " data.target_root) to another dataset"
         )
-    if not len(target.train):
+    if not len(pictures):
         raise UserError(
             f"{asking}, and dataset '{target.name}' at {target.train.root} has none; choose another data.target, or a"
             " method that does not adapt"
@@ -173,7 +196,7 @@ def _check_target(config: Config, sources: Sequence[Dataset], target: Dataset) -
         others = ", ".join(name for name, method in METHODS.items() if not method.needs_cameras(method.Options()))
         raise UserError(
             f"method '{config.method}' needs to know the camera of every target picture, and dataset '{target.name}'"
-            f" does not tell it of {without_camera} of {len(target.train)} training pictures; methods that do not:"
+            f" does not tell it of {without_camera} of {len(pictures)} training pictures; methods that do not:"
             f" {others}"
         )
 

@@ -154,7 +154,8 @@ class _Run:
         if idist.get_rank() == 0:
             device = self.device.index if self.device.type == "cuda" else "cpu"
             chosen = self.folders.checkpoints if self.prepared.validation else self.folders.epochs()[-1]
-            logger.info("evaluate with: python3 eval.py %s %s", device, chosen)
+            on = f" --dataset {self.prepared.target.name}" if self.prepared.judged_instead else ""
+            logger.info("evaluate with: python3 eval.py %s %s%s", device, chosen, on)
         return 0
 
     def _judge_the_target(self) -> None:
@@ -273,6 +274,10 @@ class _Run:
             *(config.name, config.method, config.model.backbone, size, self.amp, world, "es" if world > 1 else ""),
             *(self.device, config.batches.size, len(self.loader), config.train.epochs),
         )
+        if self.prepared.judged_instead:
+            assert self.prepared.adapted is not None
+            names = self.prepared.adapted.name, self.prepared.target.name
+            logger.info("'%s' has no query and gallery: all scores are of the source %s", *names)
         if self.prepared.validation:
             logger.info(
                 "best.pt: by %s on %s; the test set of %s is judged once, at the end",

@@ -271,6 +271,33 @@ def test_cameras_that_nobody_knows(tiny: Path, elsewhere: Path, doors: Doors, tm
     assert "intra" not in lines[-1]
 
 
+def test_pictures_of_nobody_knows_whom(tiny: Path, elsewhere: Path, doors: Doors, tmp_path: Path) -> None:
+    """A table without a single identity to train on, and without a test set: the source is judged instead."""
+    told, target = table(tmp_path / "told", elsewhere), table(tmp_path / "set", elsewhere)
+    lines = (tmp_path / "set" / "list.csv").read_text().splitlines()
+    nameless = [re.sub(r",\d+,(\d+),train", r",,\1,train", line) for line in lines if line.endswith(("train", "split"))]
+    assert sum(",," in line for line in nameless) == 36
+    (tmp_path / "set" / "list.csv").write_text("\n".join(nameless) + "\n")
+    assert doors.train("cpu", tiny, "name=told", *STAGES, *told).status == 0
+    outcome = doors.train("cpu", tiny, "name=nameless", *STAGES, *target)
+    assert outcome.status == 0, outcome.said
+    assert "unlabelled      36 images      0 identities  cameras: 2" in outcome.out
+    assert "'csv' has no query and gallery: all scores are of the source street" in outcome.out
+    assert outcome.out.rstrip().endswith("--dataset street")
+    runs = tmp_path / "checkpoints"
+    assert_same(runs / "told" / "epoch_0003.pt", runs / "nameless" / "epoch_0003.pt")
+    card = load_checkpoint(runs / "nameless" / "epoch_0003.pt").card
+    assert card["best_by"] == "mAP on the source street's query and gallery"
+    assert [(part["name"], part["images"], part["labels"]) for part in card["trained_on"]] == [
+        ("street", 64, True),
+        ("csv", 36, False),
+    ]
+    alone = doors.train("cpu", tiny, "data.source=csv", *(key.replace("target_", "") for key in target[1:]))
+    assert alone.status == 1
+    assert "dataset 'csv'" in alone.err
+    assert "has no train pictures" in alone.err
+
+
 def test_batches_of_the_wrong_kind(tiny: Path, elsewhere: Path, doors: Doors) -> None:
     target = ["data.target=street", f"data.target_root={elsewhere}"]
     for kind in ("identity", "random"):

@@ -7,7 +7,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 from common.errors import UserError, did_you_mean, unknown_name
-from data.readers import cuhk, folders, ltcc, market, msmt, prcc, street, table
+from data.readers import (
+    celeb,
+    cuhk,
+    deepchange,
+    folders,
+    last,
+    ltcc,
+    market,
+    msmt,
+    occluded_reid,
+    p_duke,
+    partitions,
+    pattern,
+    prcc,
+    street,
+    table,
+    vcclothes,
+)
 from data.samples import Dataset
 
 READERS: dict[str, Callable[..., Dataset]] = {
@@ -16,6 +33,14 @@ READERS: dict[str, Callable[..., Dataset]] = {
     "msmt": msmt.read,
     "prcc": prcc.read,
     "ltcc": ltcc.read,
+    "celeb": celeb.read,
+    "last": last.read,
+    "vcclothes": vcclothes.read,
+    "deepchange": deepchange.read,
+    "occluded-reid": occluded_reid.read,
+    "p-duke": p_duke.read,
+    "partitions": partitions.read,
+    "pattern": pattern.read,
     "csv": table.read,
     "folders": folders.read,
     "street": street.read,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
-from numpy.typing import NDArray
 
 from common.contracts import UNKNOWN
 from common.errors import UserError
 from data.readers.listing import how_to_say
-from data.samples import Counts, Dataset, Ints, Split, Strings
+from data.samples import Counts, Dataset, Ints, Split
 
 MARKET = "market"
 NO_CAMERA = "no-camera"
@@ -23,6 +24,7 @@ def checked(
     published: dict[str, Counts] | None = None,
     notes: tuple[str, ...] = (),
     protocol: str = MARKET,
+    unlabelled: Split | None = None,
 ) -> Dataset:
     """The dataset of three splits: without unknown people, with its protocol, and fit to be evaluated.
 
@@ -30,8 +32,10 @@ def checked(
     no camera is known. A split may be empty; queries without any positive are only noted while others have one.
 
     Args:
-        protocol: "market", or "cloth-changing" where papers judge by that (pictures of the same person in the same
-            clothes do not count either); where no query has such a positive it is "market" all the same.
+        protocol: "market", "no-camera" where papers judge by that although cameras are known, or "cloth-changing"
+            (pictures of the same person in the same clothes do not count either); where no query has such a positive
+            it is "market" all the same.
+        unlabelled: training pictures of nobody knows whom.
 
     Raises:
         UserError: there are no pictures at all, there are queries but no gallery, no query has a positive, or a
@@ -39,7 +43,8 @@ def checked(
     """
     (train, query, gallery), dropped = _without_unknown_people({"train": train, "query": query, "gallery": gallery})
     notes += dropped
-    if not len(train) + len(query) + len(gallery):
+    unlabelled = unlabelled if unlabelled is not None and len(unlabelled) else None
+    if unlabelled is None and not len(train) + len(query) + len(gallery):
         told = f" ({'; '.join(notes)})" if notes else ""
         raise UserError(f"dataset '{name}': {train.root} holds no pictures of known people{told}. {how_to_say(name)}")
     if len(query) and not len(gallery):
@@ -50,14 +55,15 @@ def checked(
     if protocol == CLOTH_CHANGING and len(query) and not positives(query, gallery, other_clothes=True).any():
         protocol = MARKET
         notes += ("no query has a positive in other clothes from another camera: not protocol cloth-changing",)
-    judged = (query, gallery) if len(query) or len(gallery) else (train,)
+    judged = (query, gallery) if len(query) or len(gallery) else (train, unlabelled or train)
     if protocol == MARKET and not any(split.cameras for split in judged):
         protocol = NO_CAMERA
         notes += ("no camera is known: protocol no-camera, every picture of the same person counts",)
     if len(query):
-        _refuse_own_positives(name, query, gallery)
-        notes += _queries_without_positive(name, query, gallery, protocol == CLOTH_CHANGING)
-    return Dataset(name, train, query, gallery, protocol, published or {}, notes)
+        asked, among = (query, gallery) if protocol != NO_CAMERA else (without_cameras(query), without_cameras(gallery))
+        _refuse_own_positives(name, asked, among)
+        notes += _queries_without_positive(name, asked, among, protocol == CLOTH_CHANGING)
+    return Dataset(name, train, query, gallery, protocol, published or {}, notes, unlabelled)
 
 
 def positives(query: Split, gallery: Split, other_clothes: bool = False) -> Ints:
@@ -101,15 +107,15 @@ def _without_unknown_people(splits: dict[str, Split]) -> tuple[list[Split], tupl
     kept, dropped = [], []
     for title, split in splits.items():
         known = split.pids != UNKNOWN
-        kept.append(split if known.all() else _rows(split, known))
+        kept.append(split if known.all() else split.take(known))
         if not known.all():
             dropped.append(f"{title} {np.count_nonzero(~known):,}")
     return kept, (f"pictures with identity -1 are left out: {', '.join(dropped)}",) if dropped else ()
 
 
-def _rows(split: Split, mask: NDArray[np.bool_]) -> Split:
-    paths = Strings(path for path, keep in zip(split.paths, mask.tolist(), strict=True) if keep)
-    return Split(split.root, paths, split.pids[mask], split.camids[mask], split.clothes[mask])
+def without_cameras(split: Split) -> Split:
+    """The same pictures, no camera of which is known."""
+    return replace(split, camids=np.full_like(split.camids, UNKNOWN))
 
 
 def _refuse_own_positives(name: str, query: Split, gallery: Split) -> None:

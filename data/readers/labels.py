@@ -14,6 +14,19 @@ _NUMBER = re.compile(r"[0-9]{1,18}")
 _UNKNOWN = ("", str(UNKNOWN))
 
 
+def outfits(pids: Ints, values: Sequence[str]) -> Ints:
+    """`(N,)` the distinct pairs of person and outfit numbered 0, 1, ... in sorted order; −1 where one is unknown.
+
+    Outfits are named for each person: no two people share one.
+    """
+    worn, _ = numbers(values, "outfits")
+    known = (worn != UNKNOWN) & (pids != UNKNOWN)
+    clothes = np.full(len(pids), UNKNOWN, dtype=np.int64)
+    _, places = np.unique(np.stack([pids[known], worn[known]], axis=1), axis=0, return_inverse=True)
+    clothes[known] = places.reshape(-1)
+    return clothes
+
+
 def numbers(values: Sequence[str], title: str) -> tuple[Ints, tuple[str, ...]]:
     """A column of numbers from a column of strings.
 

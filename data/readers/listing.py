@@ -103,7 +103,7 @@ def pictures_in(root: Path, folder: str, *, below: bool = False) -> tuple[list[s
         below: read those in sub-folders too.
     """
     paths = pictures(root, folder) if (root / folder).is_dir() else []
-    flat = paths if below else [path for path in paths if path.count("/") == 1]
+    flat = paths if below else [path for path in paths if "/" not in path[len(folder) + 1 :]]
     skipped = len(paths) - len(flat)
     return flat, (f"{skipped:,} pictures in sub-folders of {folder}/ are not read",) if skipped else ()
 
@@ -157,8 +157,3 @@ def split_of(root: Path, paths: Sequence[str], pids: Ints, camids: Ints, clothes
     if clothes is None:
         clothes = np.full(len(paths), UNKNOWN, dtype=np.int64)
     return Split(root, Strings(paths), pids, camids, clothes)
-
-
-def empty_split(root: Path) -> Split:
-    """A split without pictures."""
-    return Split.of(root, ())

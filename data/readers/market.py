@@ -1,8 +1,8 @@
-"""Market-1501's folders and file names, which DukeMTMC-reID, PKU-Reid and the street share.
+"""Market-1501's folders and file names, which DukeMTMC-reID, Occluded-Duke, PKU-Reid and the street share.
 
 `root/{bounding_box_train,query,bounding_box_test}/PID_cCAM...`, for instance `0002_c1s1_000451_03.jpg` (Market-1501)
 or `0001_c2_f0046182.jpg` (DukeMTMC-reID). PID -1 is a detector's mistake and is left out; PID 0000 is a distractor
-and stays in the gallery.
+and stays in the gallery. Occluded-Duke is DukeMTMC-reID divided anew: something is in the way in every query.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from common.errors import unknown_name
 from data.readers.checks import checked
-from data.readers.listing import parse, pictures_in, require_layout, split_of
-from data.samples import Counts, Dataset, Split
+from data.readers.listing import require_layout
+from data.readers.named import read_names
+from data.samples import Counts, Dataset
 
 FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
 EXPECTED = "bounding_box_train/, query/ and bounding_box_test/"
@@ -21,20 +23,27 @@ FORM = "PID_cCAMERA..., cameras from c1, such as 0002_c1s1_000451_03.jpg"
 PUBLISHED = {
     "market": {"train": Counts(12_936, 751), "query": Counts(3_368, 750), "gallery": Counts(15_913, 751)},
     "duke": {"train": Counts(16_522, 702), "query": Counts(2_228, 702), "gallery": Counts(17_661, 1_110)},
+    "occluded-duke": {"train": Counts(15_618, 702), "query": Counts(2_210, 519), "gallery": Counts(17_661, 1_110)},
 }
 
 _NAME = re.compile(r"(?P<pid>-1|[0-9]{1,9})_c(?P<cam>0*[1-9][0-9]{0,5})(?![0-9])")
 
 
-def read(root: Path, name: str) -> Dataset:
-    """Read a dataset of this layout; the published counts are those of its name (`market`, `duke`).
+def read(root: Path, name: str, *, variant: str | None = None) -> Dataset:
+    """Read a dataset of this layout.
+
+    Args:
+        variant: "market", "duke" or "occluded-duke", whose published counts it should have; the dataset's own name
+            when that is one of these, else none.
 
     Raises:
-        UserError: the folders are not there (naming the one that would work, one level up or down) or a file name
-            does not parse.
+        UserError: the variant is unknown, the folders are not there (naming the one that would work, one level up or
+            down) or a file name does not parse.
     """
+    if variant is not None and variant not in PUBLISHED:
+        raise unknown_name("variant of Market-1501's layout", variant, PUBLISHED)
     require_layout(root, name, FOLDERS.values(), EXPECTED, is_layout)
-    return read_layout(root, name, PUBLISHED.get(name))
+    return read_layout(root, name, PUBLISHED.get(variant or name))
 
 
 def is_layout(folder: Path) -> bool:
@@ -44,10 +53,6 @@ def is_layout(folder: Path) -> bool:
 
 def read_layout(root: Path, name: str, published: dict[str, Counts] | None, notes: tuple[str, ...] = ()) -> Dataset:
     """The dataset in `root`, whose folders have been found; a folder that is missing is an empty split."""
-    splits: dict[str, Split] = {}
-    for title, folder in FOLDERS.items():
-        # Only the training folder is read with its sub-folders: that is how the published counts were made.
-        paths, skipped = pictures_in(root, folder, below=title == "train")
-        notes += skipped
-        splits[title] = split_of(root, paths, *parse(root, name, paths, _NAME, FORM))
-    return checked(name, splits["train"], splits["query"], splits["gallery"], published, notes)
+    # Only the training folder is read with its sub-folders: that is how the published counts were made.
+    splits, skipped = read_names(root, name, FOLDERS, _NAME, FORM, below=("train",))
+    return checked(name, splits["train"], splits["query"], splits["gallery"], published, notes + skipped)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from common.errors import UserError, unknown_name
 from data.readers.checks import checked
-from data.readers.listing import empty_split, parse, pictures, require_folder, split_of, wrong_folder
+from data.readers.listing import parse, pictures, require_folder, split_of, wrong_folder
 from data.samples import Counts, Dataset, Split
 
 EXPECTED = "train/, test/ (or mask_train_v2/, mask_test_v2/), list_query.txt and list_gallery.txt"
@@ -87,7 +87,7 @@ def _listed(base: Path, name: str, tree: str, there: set[str], file: str) -> Spl
     if not (base / file).is_file():
         if there:
             raise UserError(f"dataset '{name}': {base / file} is missing; copy it from the dataset's archive")
-        return empty_split(base)
+        return Split.empty(base)
     paths = _lines(base / file, tree)
     missing = [path for path in paths if path not in there]
     if missing:

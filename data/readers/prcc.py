@@ -49,7 +49,7 @@ def read(root: Path, name: str) -> Dataset:
     left_out = len(_pictures(root, "rgb/val"))
     if left_out:
         notes += (f"rgb/val is not read: {left_out:,} pictures of the people that are in rgb/train",)
-    gallery, query = _rows(both, slice(0, first)), _rows(both, slice(first, None))
+    gallery, query = both.take(np.arange(first)), both.take(np.arange(first, len(both)))
     return checked(name, train, query, gallery, PUBLISHED, notes, CLOTH_CHANGING)
 
 
@@ -69,7 +69,3 @@ def _split(root: Path, name: str, paths: Sequence[str], pattern: re.Pattern[str]
     camids = np.fromiter((CAMERAS.index(match["cam"]) for match in fits), dtype=np.int64, count=len(fits))
     clothes = 2 * np.searchsorted(np.unique(pids), pids) + (camids == CAMERAS.index("C"))
     return split_of(root, paths, pids, camids, clothes)
-
-
-def _rows(split: Split, rows: slice) -> Split:
-    return split_of(split.root, split.paths[rows], split.pids[rows], split.camids[rows], split.clothes[rows])

@@ -19,6 +19,7 @@ from data.samples import Dataset
 REQUIRED = ("path", "pid", "camid", "split")
 OPTIONAL = ("clothes",)
 SPLITS = ("train", "query", "gallery")
+UNLABELLED = "unlabelled"
 EXPECTED = "one .csv file with the columns path,pid,camid,split (and clothes)"
 
 Columns = dict[str, list[str]]
@@ -27,8 +28,8 @@ Columns = dict[str, list[str]]
 def read(root: Path, name: str, *, file: str | None = None) -> Dataset:
     """Read the table in `root`; paths in it are relative to its folder.
 
-    An empty camid is unknown. pid, camid and clothes are whole numbers or any strings, which are then numbered in
-    sorted order (a note says so).
+    An empty camid is unknown; an empty pid in split train is that of a picture to adapt to. pid, camid and clothes are
+    whole numbers or any strings, which are then numbered in sorted order (a note says so).
 
     Args:
         root: the folder of the table, or the `.csv` file itself.
@@ -47,13 +48,15 @@ def read(root: Path, name: str, *, file: str | None = None) -> Dataset:
         labels[title], numbered = numbers(columns[title], title)
         notes += numbered if title != "clothes" else ()  # nothing prints the number of an outfit
     path, split = np.array(columns["path"], dtype=object), np.array(columns["split"], dtype=object)
+    split[np.array(columns["pid"], dtype=object) == ""] = UNLABELLED
     splits = {}
-    for title in SPLITS:
+    for title in (*SPLITS, UNLABELLED):
         rows = np.flatnonzero(split == title)
         rows = rows[np.argsort(path[rows], kind="stable")]
         chosen = (labels[column][rows] for column in ("pid", "camid", "clothes"))
         splits[title] = split_of(table.parent, path[rows].tolist(), *chosen)
-    return checked(name, splits["train"], splits["query"], splits["gallery"], notes=notes)
+    train, query, gallery, unlabelled = splits.values()
+    return checked(name, train, query, gallery, notes=notes, unlabelled=unlabelled)
 
 
 def _table(root: Path, name: str, file: str | None) -> Path:
@@ -106,12 +109,12 @@ def _columns(table: Path) -> tuple[Columns, tuple[str, ...]]:
 
 
 def _check_row(table: Path, number: int, columns: Columns) -> None:
-    """The last row's split is one of the three, and it has a path and a person."""
+    """The last row's split is one of the three, and it has a path and, but for training, a person."""
     split = columns["split"][-1] = columns["split"][-1].lower()
     if split not in SPLITS:
         hint = did_you_mean(split, SPLITS)
         raise UserError(f"{table}, row {number}: split '{split}'{hint or ';'} expected one of {', '.join(SPLITS)}")
-    for title in ("path", "pid"):
+    for title in ("path",) if split == "train" else ("path", "pid"):
         if not columns[title][-1]:
             raise UserError(f"{table}, row {number}: {title} is empty; fill it in (pid -1: a picture to leave out)")
 

@@ -26,6 +26,8 @@ def catalog(folder: Path, text: str) -> Path:
 def test_the_catalog_of_the_repository() -> None:
     entries = load(CATALOG)
     assert {"market", "duke", "cuhk", "msmt", "csv", "folders", "street"} <= set(entries)
+    assert {"occluded-duke", "p-duke", "occluded-reid", "celeb", "celeb-light", "last", "deepchange"} <= set(entries)
+    assert {"vcclothes", "vcclothes-sc", "vcclothes-cc", "partitions", "pattern"} <= set(entries)
     assert (entries["street"].reader, entries["street"].root) == ("street", "datasets/street")
     assert entries["cuhk"].options == {"variant": "detected"}
     assert {entry.reader for entry in entries.values()} == set(READERS)
@@ -95,7 +97,7 @@ def test_a_missing_root_says_who_named_it(tmp_path: Path, monkeypatch: pytest.Mo
         ("a: {reader: market, root: x}\nb: \t{}\n", "datasets.yml:2: not valid YAML"),
         ("- market\n", "datasets.yml:1: expected 'key: value' lines"),
         ("a: {reader: market, root: x}\nb: here\n", "datasets.yml:2: 'b' needs .* found 'here'"),
-        ("b: {root: x}\n", "datasets.yml:1: 'b' needs a reader; known: csv"),
+        ("b: {root: x}\n", "datasets.yml:1: 'b' needs a reader; known: celeb, csv"),
         ("b: {reader: markt, root: x}\n", "datasets.yml:1: 'b': unknown reader 'markt', did you mean 'market'"),
         ("b: {reader: market, root: 7}\n", "datasets.yml:1: 'b': the root 7 is not a text"),
         ("a: {reader: market}\na: {reader: csv}\n", "datasets.yml:2: 'a' stands twice, first in line 1"),

@@ -118,6 +118,17 @@ def test_without_cameras_nothing_is_junk() -> None:
     assert dataset.notes[1].startswith("1 of 2 queries have no positive: ")
 
 
+def test_cameras_that_are_known_and_not_judged_by() -> None:
+    query, gallery = split("query", (1, 0), (2, 1)), split("gallery", (1, 0), (3, 1))
+    dataset = checked("mine", NOTHING, query, gallery, protocol="no-camera")
+    assert dataset.protocol == "no-camera"
+    assert dataset.query.camids.tolist() == [0, 1]
+    assert dataset.notes == ("1 of 2 queries have no positive: they are left out of the scores; first: query/1.jpg",)
+    both = split("same", (1, 0), (1, 1))
+    with pytest.raises(UserError, match=r"2 pictures without a camera are both query and gallery"):
+        checked("mine", NOTHING, both, both, protocol="no-camera")
+
+
 def test_the_protocol_of_a_training_set_is_that_of_its_cameras() -> None:
     assert checked("mine", split("t", (1, 0)), NOTHING, NOTHING).protocol == "market"
     assert checked("mine", split("t", (1, -1)), NOTHING, NOTHING).protocol == "no-camera"

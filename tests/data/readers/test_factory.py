@@ -10,17 +10,19 @@ from tests.data.readers.trees import market_tree
 
 
 def test_readers() -> None:
-    assert set(READERS) == {"market", "cuhk", "msmt", "csv", "folders", "street", "prcc", "ltcc"}
+    old = {"market", "cuhk", "msmt", "csv", "folders", "street", "prcc", "ltcc"}
+    new = {"celeb", "last", "vcclothes", "deepchange", "occluded-reid", "p-duke", "partitions", "pattern"}
+    assert set(READERS) == old | new
 
 
 def test_unknown_reader_names_the_closest(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"unknown reader 'markt', did you mean 'market'. known: csv, cuhk"):
+    with pytest.raises(UserError, match=r"unknown reader 'markt', did you mean 'market'. known: celeb, csv, cuhk"):
         read("markt", tmp_path, "mine")
 
 
 def test_unknown_option(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"reader 'market' has no option 'variant'; it has none"):
-        read("market", market_tree(tmp_path), "mine", variant="labeled")
+    with pytest.raises(UserError, match=r"reader 'ltcc' has no option 'variant'; it has none"):
+        read("ltcc", market_tree(tmp_path), "mine", variant="labeled")
     with pytest.raises(
         UserError, match=r"reader 'msmt' has no option 'verson', did you mean 'version'. known: version"
     ):

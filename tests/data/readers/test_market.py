@@ -91,6 +91,15 @@ def test_published_counts_belong_to_the_name(tmp_path: Path) -> None:
     assert "published: 12,936 images" in read("market", root, "market").summary()
 
 
+def test_published_counts_of_a_variant(tmp_path: Path) -> None:
+    root = market_tree(tmp_path)
+    assert read("market", root, "mine", variant="duke").published["query"].images == 2_228
+    assert read("market", root, "market", variant="occluded-duke").published["train"].images == 15_618
+    assert read("market", root, "occluded-duke").published["query"].identities == 519
+    with pytest.raises(UserError, match=r"unknown variant of Market-1501's layout 'ocluded-duke', did you mean 'occl"):
+        read("market", root, "mine", variant="ocluded-duke")
+
+
 def test_a_split_may_be_absent(tmp_path: Path) -> None:
     only_train = read("market", market_tree(tmp_path / "a", query=(), gallery=()), "mine")
     assert [len(split) for split in only_train.splits.values()] == [3, 0, 0]

@@ -92,7 +92,7 @@ def test_sorted_by_path(tmp_path: Path) -> None:
         ("nowhere/a.jpg,1,1,train\n", "row 2: there is no picture .*nowhere/a.jpg"),
         ("sub,1,1,train\n", "row 2: there is no picture .*sub"),
         (",1,1,train\n", "row 2: path is empty"),
-        ("a.jpg,,1,train\n", "row 2: pid is empty"),
+        ("a.jpg,,1,query\n", "row 2: pid is empty"),
         ("a.jpg,1,train\n", r"row 2: 3 values, expected 4 \(path,pid,camid,split\)"),
         ("a.jpg,1,1,train,x\n", "row 2: 5 values, expected 4"),
         ('a.jpg,1,1,"train\n', "cannot be read as a CSV file"),

@@ -1,0 +1,200 @@
+"""What a pickle holds when it holds plain things only: nothing that a file asks for is ever called.
+
+A pickle is a program. This one may build containers, texts and numbers, and NumPy's arrays of texts and numbers; those
+are put together here from their bytes, because NumPy's own functions believe what a file says of its memory.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from common.errors import UserError
+
+_ITEM = re.compile(r"[<>|=]?(?P<code>[iu][1248]|b1|[SU][1-9][0-9]{0,5}|O8?)")
+_FAULTS = (
+    pickle.UnpicklingError,
+    EOFError,
+    OSError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    ImportError,
+    ArithmeticError,
+    MemoryError,
+    RecursionError,
+)
+
+
+def read_plain(file: Path) -> dict[str, Any]:
+    """The dictionary in a pickle, with lists for the arrays that are its values; Python 2 may have written it.
+
+    Raises:
+        UserError: the file asks for anything but plain things (it says for what), is damaged, or holds no dictionary.
+    """
+    try:
+        with file.open("rb") as stream:
+            value = _Plain(file, stream).load()
+    except _FAULTS as error:
+        told = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise UserError(f"{file} cannot be read as a pickle ({told}); copy it again or write it anew") from None
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise UserError(f"{file} holds a {type(value).__name__}, not a dictionary with names as keys; write it anew")
+    return {key: entry.items if isinstance(entry, _Array) else entry for key, entry in value.items()}
+
+
+class _Plain(pickle.Unpickler):
+    """Calls what stands in `_ALLOWED`, and nothing else."""
+
+    def __init__(self, file: Path, stream: IO[bytes]) -> None:
+        # Python 2 wrote bytes and texts alike; Latin-1 gives every byte back.
+        super().__init__(stream, encoding="latin1")
+        self._file = file
+
+    def find_class(self, module: str, name: str) -> Any:
+        allowed = _ALLOWED.get(f"{module}.{name}")
+        if allowed is None:
+            asked = repr(f"{module}.{name}"[:80])[1:-1]
+            raise UserError(
+                f"{self._file} asks for {asked}, which is refused: lists, dictionaries, texts, whole numbers "
+                "and NumPy's arrays of these are read; write the file anew with nothing else in it"
+            )
+        return allowed
+
+
+class _Allowed:
+    """A function a pickle may call, and not change: pickles may set attributes of what they name."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        self._function = function
+
+    def __call__(self, *arguments: object) -> object:
+        return self._function(*arguments)
+
+    def __setstate__(self, state: object) -> None:
+        raise ValueError("it would change a function")
+
+
+class _Kind:
+    """What kind of items an array has: `numpy.dtype`'s stand-in."""
+
+    def __init__(self, code: object, *_: object) -> None:
+        found = _ITEM.fullmatch(code) if isinstance(code, str) else None
+        if found is None:
+            told = code[:20] if isinstance(code, str) else type(code).__name__
+            raise ValueError(f"an array of kind {told}, not of texts or whole numbers")
+        self.code, self.order = found["code"], "<"
+
+    def __setstate__(self, state: tuple[object, ...]) -> None:
+        _, order, parts, names, fields = state[:5]
+        if (parts, names, fields) != (None, None, None) or order not in ("<", ">", "|", "="):
+            raise ValueError("an array of records, not of texts or whole numbers")
+        self.order = str(order)
+
+    def items(self, data: object) -> list[Any]:
+        """The items in the bytes of an array; objects come as a list."""
+        if self.code.startswith("O"):
+            if not isinstance(data, list):
+                raise ValueError("an array of objects without a list of them")
+            return data
+        raw = data.encode("latin1") if isinstance(data, str) else data
+        if not isinstance(raw, bytes | bytearray):
+            raise ValueError("an array without its bytes")
+        items: list[Any] = np.frombuffer(raw, np.dtype(self.order + self.code)).tolist()
+        return [item.decode("latin1") if isinstance(item, bytes) else item for item in items]
+
+
+class _Array:
+    """An array of one dimension: `numpy.ndarray`'s stand-in."""
+
+    def __init__(self) -> None:
+        self.items: list[Any] = []
+
+    def __setstate__(self, state: tuple[object, tuple[int], _Kind, object, object]) -> None:
+        _, shape, kind, _, data = state
+        self.fill(kind, shape, data)
+
+    def fill(self, kind: _Kind, shape: tuple[int], data: object) -> None:
+        (length,) = shape
+        self.items = kind.items(data)
+        if length != len(self.items):
+            raise ValueError(f"an array that should have other than its {len(self.items):,} items")
+
+
+def _empty_array(*_: object) -> _Array:
+    return _Array()
+
+
+def _scalar(kind: _Kind, data: object) -> object:
+    (item,) = kind.items(data)
+    return item
+
+
+def _from_buffer(data: object, kind: _Kind, shape: tuple[int], *_: object) -> _Array:
+    array = _Array()
+    array.fill(kind, shape, data)
+    return array
+
+
+def _encoded(text: str, encoding: str) -> bytes:
+    if encoding not in ("latin1", "latin-1"):
+        raise ValueError("bytes in another encoding than Latin-1")
+    return text.encode("latin1")
+
+
+def _no_bytes() -> bytes:
+    return b""
+
+
+def _text(text: object = "") -> str:
+    if not isinstance(text, str):
+        raise ValueError("something else told as a text")
+    return text
+
+
+def _number(number: object = 0) -> int:
+    if not isinstance(number, int):
+        raise ValueError("something else told as a number")
+    return number
+
+
+def _no_array(*_: object) -> None:
+    raise ValueError("an array that is made otherwise than NumPy writes it")
+
+
+_BUILTINS: dict[str, Callable[..., object]] = {
+    "list": list,
+    "tuple": tuple,
+    "dict": dict,
+    "set": set,
+    "frozenset": frozenset,
+    "str": _text,
+    "unicode": _text,
+    "int": _number,
+    "long": _number,
+    "bytes": _no_bytes,
+}
+_NUMPY: dict[str, Callable[..., object]] = {
+    "multiarray._reconstruct": _empty_array,
+    "multiarray.scalar": _scalar,
+    "numeric._frombuffer": _from_buffer,
+}
+_NAMED: dict[str, Callable[..., object]] = {
+    **{f"{module}.{name}": kind for module in ("builtins", "__builtin__") for name, kind in _BUILTINS.items()},
+    **{f"numpy.{core}.{name}": kind for core in ("core", "_core") for name, kind in _NUMPY.items()},
+    "numpy.dtype": _Kind,
+    "numpy.ndarray": _no_array,
+    "collections.OrderedDict": dict,
+    "_codecs.encode": _encoded,
+}
+"""What Python 2 and 3 and NumPy 1 and 2 write into such files, by the names they write."""
+
+_ALLOWED = {name: _Allowed(function) for name, function in _NAMED.items()}

@@ -1,0 +1,142 @@
+"""A pickle may build plain things; whatever else it asks for is refused by its name and never called."""
+
+from __future__ import annotations
+
+import collections
+import os
+import pickle
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from common.errors import UserError
+from data.readers.pickled import read_plain
+
+PLAIN: dict[str, Any] = {
+    "names": ["a.jpg", "b.jpg"],
+    "labels": {7: 0, -1: 1, 2**70: 2},
+    "set": {1, 2},
+    "frozen": frozenset({"x"}),
+    "pair": (1, "ü"),
+    "nothing": [None, True, b"", b"q\xff"],
+    "scalars": [np.int64(-3), np.str_("zoë"), np.uint8(255)],
+    "ordered": collections.OrderedDict([("b", 1), ("a", 2)]),
+}
+ARRAYS: dict[str, Any] = {
+    "numbers": np.arange(-2, 5),
+    "strided": np.arange(8, dtype=np.int16)[::3],
+    "turned": np.arange(3, dtype=">i4"),
+    "texts": np.array(["ab", "zoë"]),
+    "bytes": np.array([b"ab", b"c"]),
+    "objects": np.array(["ab", "c"], dtype=object),
+    "flags": np.array([True, False]),
+    "empty": np.array([], dtype=np.int64),
+}
+
+
+def file_of(folder: Path, content: bytes) -> Path:
+    (folder / "some.pkl").write_bytes(content)
+    return folder / "some.pkl"
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_plain_things(tmp_path: Path, protocol: int) -> None:
+    found = read_plain(file_of(tmp_path, pickle.dumps({**PLAIN, **ARRAYS}, protocol)))
+    assert {key: found[key] for key in PLAIN} == PLAIN
+    for key, array in ARRAYS.items():
+        expected = [item.decode() if isinstance(item, bytes) else item for item in array.tolist()]
+        assert found[key] == expected, key
+    assert all(type(item) in (int, str, bool) for key in ARRAYS for item in found[key])
+
+
+def test_what_python_2_and_an_old_numpy_wrote(tmp_path: Path) -> None:
+    """Texts as bytes, and an array by the names modules had then."""
+    content = (
+        b"\x80\x02}q\x00(U\x05namesq\x01]q\x02U\x05a.jpgq\x03aU\x05marksq\x04cnumpy.core.multiarray\n_reconstruct\n"
+        b"cnumpy\nndarray\nK\x00\x85U\x01b\x87R(K\x01K\x02\x85cnumpy\ndtype\nU\x02i8K\x00K\x01\x87R(K\x03U\x01<NNNJ"
+        b"\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89U\x10\x01\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00\x00"
+        b"\x00\x00tbu."
+    )
+    assert read_plain(file_of(tmp_path, content)) == {"names": ["a.jpg"], "marks": [1, 2]}
+
+
+class Asking:
+    """Pickled as a call of something."""
+
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self.call = function, arguments
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return self.call
+
+
+@pytest.mark.parametrize("protocol", [0, 2, pickle.HIGHEST_PROTOCOL])
+@pytest.mark.parametrize(
+    ("asking", "name"),
+    [
+        (lambda file: Asking(os.system, f"touch {file}"), r"\.system"),
+        (lambda file: Asking(eval, f"open({str(file)!r}, 'w')"), r"\.eval"),
+        (lambda file: Asking(exec, f"open({str(file)!r}, 'w')"), r"\.exec"),
+        (lambda file: Asking(subprocess.call, ["touch", str(file)]), r"\.call"),
+        (lambda file: Asking(getattr, [], "append"), r"\.getattr"),
+        (lambda file: Asking(np.save, str(file), 1), r"numpy\.save"),
+        (lambda file: Path("/etc"), r"pathlib[\w.]*\."),
+        (lambda file: collections.defaultdict(int), r"collections\.defaultdict"),
+    ],
+    ids=["system", "eval", "exec", "call", "getattr", "save", "Path", "defaultdict"],
+)
+def test_anything_else_is_refused_by_name(tmp_path: Path, asking: Any, name: str, protocol: int) -> None:
+    touched = tmp_path / "touched"
+    content = pickle.dumps({"names": [], "more": [asking(touched)]}, protocol)
+    with pytest.raises(UserError, match=rf"some.pkl asks for [\w.]*{name}.*, which is refused: lists, dictionaries"):
+        read_plain(file_of(tmp_path, content))
+    assert not touched.exists()
+
+
+DAMAGED = {
+    "empty": b"",
+    "no pickle": b"no pickle",
+    "cut in a text": b"\x80\x02}q\x00(U\x05names",
+    "cut": pickle.dumps(PLAIN)[:-7],
+    "sets an attribute of numpy.dtype": b"\x80\x02cnumpy\ndtype\n}(U\x05_codeK\x01ub.",
+    "sets a slot of encode": b"\x80\x02c_codecs\nencode\nN}(U\x0c__defaults__(K\x01ttutb.",
+    "calls ndarray": b"\x80\x02}U\x01acnumpy\nndarray\n)Rs.",
+    "makes an ndarray": b"\x80\x02}U\x01acnumpy\nndarray\n)\x81s.",
+    "floats": b"\x80\x02}U\x01acnumpy\ndtype\nU\x02f8K\x00K\x01\x87Rs.",
+    "raw memory": b"\x80\x02}U\x01acnumpy\ndtype\nU\x02V8K\x00K\x01\x87Rs.",
+    "records": b"\x80\x02}U\x01acnumpy\ndtype\nU\x02i8K\x00K\x01\x87R(K\x03U\x01<NK\x01Ntbs.",
+    "another codec": b"\x80\x02}U\x01ac_codecs\nencode\nU\x03abcU\x05rot13\x86Rs.",
+    "two gigabytes": b"\x80\x02}U\x01ac__builtin__\nbytes\nJ\xff\xff\xff\x7f\x85Rs.",
+    "a text of a list": b"\x80\x02}U\x01ac__builtin__\nstr\n]\x85Rs.",
+    "a number of a text": b"\x80\x02}U\x01ac__builtin__\nint\nU\x0219\x85Rs.",
+    "extension registry": b"\x80\x02}U\x01a\x82\x01s.",
+    "persistent id": b"\x80\x02}U\x01aU\x01xQs.",
+    "too few bytes": b"\x80\x02}U\x01acnumpy.core.multiarray\nscalar\n"
+    b"cnumpy\ndtype\nU\x02i8K\x00K\x01\x87RU\x03abc\x86Rs.",
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_pickle_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(UserError, match=r"some.pkl cannot be read as a pickle \(\w+: .*\); copy it again") as told:
+        read_plain(file_of(tmp_path, content))
+    assert "\n" not in str(told.value)
+
+
+def test_an_array_that_is_not_what_it_says(tmp_path: Path) -> None:
+    for array in (np.zeros((2, 2), dtype=np.int64), np.zeros(2, dtype=[("a", np.int64)]), np.zeros(2)):
+        with pytest.raises(UserError, match=r"cannot be read as a pickle \(ValueError: "):
+            read_plain(file_of(tmp_path, pickle.dumps({"a": array}, 2)))
+    content = pickle.dumps({"a": np.arange(3)}, 2).replace(b"K\x01K\x03\x85", b"K\x01K\x09\x85")
+    with pytest.raises(UserError, match=r"an array that should have other than its 3 items"):
+        read_plain(file_of(tmp_path, content))
+
+
+def test_not_a_dictionary(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"holds a list, not a dictionary"):
+        read_plain(file_of(tmp_path, pickle.dumps([])))
+    with pytest.raises(UserError, match=r"holds a dict, not a dictionary with names as keys"):
+        read_plain(file_of(tmp_path, pickle.dumps({1: 2})))
