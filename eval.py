@@ -115,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--index", metavar="NAME", help=f"finds neighbours for these two: {', '.join(INDEXES)} (as configured)"
     )
-    judged = f"one or more of {', '.join(PROTOCOLS)} (the dataset's own)"
+    judged = f"one or more of {', '.join(PROTOCOLS)}; docs/protocols.md explains them (the dataset's own)"
     parser.add_argument("--protocol", nargs="+", metavar="NAME", help=judged)
     parser.add_argument("--cameras", action="store_true", help="also a table by cameras of query and gallery")
     parser.add_argument(

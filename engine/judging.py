@@ -228,6 +228,10 @@ def _question(request: Request, config: Config, dataset: Dataset, scorer: str) -
         cameras=request.cameras,
     )
     question.check()
+    if request.calibrate is None:
+        question.lacking(columns_of(dataset.query), columns_of(dataset.gallery))
+    else:
+        protocol_of(question.protocols[0]).require_one_gallery("a threshold for two pictures")
     return question
 
 

@@ -26,6 +26,7 @@ from retrieval.files.foreign import read_pair
 from retrieval.lists import write_lists
 from retrieval.neighbours.indexes import INDEXES
 from retrieval.protocols import PROTOCOLS
+from retrieval.protocols import protocol as protocol_of
 from retrieval.ranking.results import CMC_RANKS
 from retrieval.reranking.expansion import EXPANSIONS
 from retrieval.scorers import SCORERS
@@ -36,12 +37,12 @@ _LISTS = Path("top.csv")
 
 def _parser() -> argparse.ArgumentParser:
     default = Reranking()
-    protocols = "; ".join(f"{name}: {protocol.explanation}" for name, protocol in PROTOCOLS.items())
+    protocols = "\n".join(f"  {name}: {protocol.explanation}" for name, protocol in PROTOCOLS.items())
     parser = argparse.ArgumentParser(
         prog="python3 -m retrieval",
         usage="python3 -m retrieval FEATURES [options]",
         description=__doc__,
-        epilog=f"Protocols. {protocols}.",
+        epilog=f"protocols (docs/protocols.md):\n{protocols}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -86,6 +87,9 @@ def main(arguments: list[str] | None = None) -> int:
         ranks=sorted(set(options.ranks)),
         cameras=options.cameras,
     )
+    if options.top is not None:
+        question.check()
+        protocol_of(question.protocols[0]).require_one_gallery("--top")
     answer = study(query.features, gallery.features, question, device=options.device)
     told = f"ranked {len(query.features)} queries in {answer.seconds:.1f} s ({answer.backend})"
     if (gallery.features.columns.camids == UNKNOWN).all():

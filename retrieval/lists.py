@@ -37,13 +37,19 @@ def write_lists(
 
     Its junk is left out; rows count from 0 in query and gallery; `correct` is 1 for a positive. The score is what was
     ranked by: a cosine, minus a squared distance, minus a re-ranked distance.
+
+    Raises:
+        UserError: that protocol draws galleries.
     """
     rule = protocol_of(next(iter(answer.scores)))
-    scorer, query, gallery = answer.compared
+    rule.require_one_gallery("the best pictures of each query")
+    compared = answer.compared[rule.name]
+    query, gallery = compared.query, compared.gallery
+    queries, items = compared.rows or (np.arange(len(query)), np.arange(len(gallery)))
     pairs = Acquaintances.of(query.columns, gallery.columns)
     positive = pairs.positives(rule)
     junk = pairs.owners[~positive], pairs.rows[~positive]
-    shown = _Shown(scorer, rule.shown(gallery.columns))
+    shown = _Shown(compared.scorer, rule.shown(gallery.columns))
     found = neighbours(shown, query, gallery, count, device=device, backend=answer.backend, leave_out=junk)
     correct = {*zip(pairs.owners[positive].tolist(), pairs.rows[positive].tolist(), strict=True)}
     text = io.StringIO()
@@ -51,10 +57,10 @@ def write_lists(
     lines.writerow(HEADER)
     for row in np.flatnonzero(rule.asked(query.columns)).tolist():
         listed = zip(found.rows[row].tolist(), found.scores[row].tolist(), strict=True)
-        for rank, (item, score) in enumerate(listed, start=1):
-            if item >= 0:
-                hit = int((row, item) in correct)
-                lines.writerow([row, rank, item, f"{score:.6g}", hit, query_paths[row], gallery_paths[item]])
+        for rank, (place, score) in enumerate(listed, start=1):
+            if place >= 0:
+                hit, asked, item = int((row, place) in correct), int(queries[row]), int(items[place])
+                lines.writerow([asked, rank, item, f"{score:.6g}", hit, query_paths[asked], gallery_paths[item]])
     # File names on Linux are bytes: one that is not UTF-8 must come back as it was.
     write_atomically(path, lambda file: file.write(text.getvalue().encode("utf-8", "surrogateescape")))
 

@@ -1,20 +1,27 @@
-"""Everything that is asked of a query set and a gallery at once: protocols, re-ranking, expansion, cameras."""
+"""Everything that is asked of a query set and a gallery at once: protocols, re-ranking, expansion, cameras.
+
+Protocols that judge by one gallery share one pass over the scores. Where galleries are drawn, each draw is a small
+gallery of its own, ranked after the others, so that no more than one of them is in memory and nobody else's pass has
+more to do.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from common.errors import UserError, unknown_name
-from retrieval.columns import Features
+from retrieval.columns import Columns, Features, Ints
 from retrieval.neighbours.indexes import known
+from retrieval.protocols import Protocol
 from retrieval.protocols import protocol as protocol_of
-from retrieval.ranking.positions import positions
-from retrieval.ranking.results import CMC_RANKS, CameraTable, Scores, nothing_to_find, summarise
+from retrieval.ranking.positions import Positions, positions
+from retrieval.ranking.results import CMC_RANKS, CameraTable, PerQuery, Scores, nothing_to_find, over_draws, summarise
 from retrieval.reranking.expansion import EXPANSIONS
 from retrieval.reranking.k_reciprocal import rerank
 from retrieval.scorers import Scorer
@@ -36,7 +43,7 @@ class Question:
     """What is asked.
 
     Attributes:
-        protocols: names; all are judged from one pass over the scores.
+        protocols: names; all that draw no galleries are judged from one pass over the scores.
         scorer: how two pictures compare, a name in `SCORERS`.
         expand: a name in `EXPANSIONS`, or None.
         rerank: None for no re-ranking.
@@ -56,7 +63,9 @@ class Question:
     def check(self) -> None:
         """Raise `UserError` for what cannot be asked; to be called before anything that takes long."""
         for name in self.protocols:
-            protocol_of(name)
+            rule = protocol_of(name)
+            if self.cameras:
+                rule.require_one_gallery("a table by cameras")
         scorer_of(self.scorer)
         known(self.index)
         if self.expand is not None and self.expand not in EXPANSIONS:
@@ -75,6 +84,18 @@ class Question:
         if min(self.ranks, default=1) < 1:
             raise UserError(f"rank-{min(self.ranks)} cannot be read: ranks count from 1")
 
+    def lacking(self, query: Columns, gallery: Columns) -> dict[str, str]:
+        """Protocol → the column that it needs and that these do not have, as a sentence.
+
+        Raises:
+            UserError: there is none that has all it needs.
+        """
+        sentences = {name: protocol_of(name).lacking(query, gallery) for name in self.protocols}
+        wanting = {name: sentence for name, sentence in sentences.items() if sentence is not None}
+        if wanting and len(wanting) == len(sentences):
+            raise UserError("; ".join(wanting.values()))
+        return wanting
+
     def how(self) -> dict[str, Any]:
         """What re-ranking and expansion were done with, ready for JSON; nothing where there was neither."""
         told: dict[str, Any] = {}
@@ -83,6 +104,22 @@ class Question:
         if self.rerank is not None or self.expand is not None:
             told["index"] = self.index
         return told
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """What was ranked.
+
+    Attributes:
+        scorer: how, re-ranked as was asked.
+        query, gallery: the features that it ranked, expanded as was asked.
+        rows: of the queries and of the gallery pictures, when these are only a part; None for all.
+    """
+
+    scorer: Scorer
+    query: Features
+    gallery: Features
+    rows: tuple[Ints, Ints] | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +131,7 @@ class Answer:
         problems: why there are no scores by a protocol, where there are some by others.
         question: what was asked.
         backend, seconds: what computed it, and in what time.
-        compared: the scorer and the features that it ranked, expanded and re-ranked as was asked.
+        compared: what was ranked, by protocol; nothing where galleries were drawn.
     """
 
     scores: Mapping[str, Scores]
@@ -103,7 +140,7 @@ class Answer:
     question: Question
     backend: Backend
     seconds: float
-    compared: tuple[Scorer, Features, Features] = field(repr=False, compare=False)
+    compared: Mapping[str, Compared] = field(repr=False, compare=False)
 
     def text(self) -> str:
         """For people."""
@@ -139,45 +176,108 @@ def study(
     question.check()
     started = time.perf_counter()
     place = torch.device(device)
-    protocols = [protocol_of(name) for name in dict.fromkeys(question.protocols)]
     backend = Backend.choose(place, query, gallery)
     check_shapes(query, gallery)
-    compared = _compared(query, gallery, question, place, backend, team)
-    found = positions(*compared, protocols, device=place, backend=backend, team=team)
-    judged = {protocol.name: found.judge(protocol.name) for protocol in protocols}
-    problems = {
-        protocol.name: nothing_to_find(len(judged[protocol.name]), len(gallery), protocol)
-        for protocol in protocols
-        if not judged[protocol.name].valid.any()
-    }
-    scores = {
-        protocol.name: summarise(
-            judged[protocol.name],
-            gallery=len(gallery),
-            protocol=protocol,
-            scorer=question.scorer,
-            rerank=question.rerank is not None,
-            expand=question.expand,
-            ranks=question.ranks,
-        )
-        for protocol in protocols
-        if protocol.name not in problems
-    }
+    problems = question.lacking(query.columns, gallery.columns)
+    protocols = [protocol_of(name) for name in dict.fromkeys(question.protocols) if name not in problems]
+    ranking = _Ranking(question, place, backend, team)
+    shared = [protocol for protocol in protocols if not ranking.apart(protocol)]
+    together = ranking.of(query, gallery, shared) if shared else None
+    scores: dict[str, Scores] = {}
+    ranked: dict[str, tuple[Compared, Positions]] = {}
+    for protocol in protocols:
+        if protocol.draws is not None:
+            result = _over_draws(query, gallery, ranking, protocol)
+        else:
+            of = together if protocol in shared else ranking.of_part(query, gallery, protocol)
+            assert of is not None
+            ranked[protocol.name] = of
+            result = _summary(of[1].judge(protocol.name), _size(gallery, protocol), question, protocol)
+        if isinstance(result, Scores):
+            scores[protocol.name] = result
+        else:
+            problems[protocol.name] = result
     if not scores:
         raise UserError("; ".join(problems.values()))
-    cameras = {name: found.cameras(name) for name in scores} if question.cameras else {}
+    cameras = {name: ranked[name][1].cameras(name) for name in scores} if question.cameras else {}
+    compared = {name: of for name, (of, _) in ranked.items()}
     return Answer(scores, cameras, problems, question, backend, time.perf_counter() - started, compared)
 
 
-def _compared(
-    query: Features, gallery: Features, question: Question, device: torch.device, backend: Backend, team: Team
-) -> tuple[Scorer, Features, Features]:
-    """The scorer that is asked for and the features it compares, expanded and re-ranked as is asked for."""
-    scorer = scorer_of(question.scorer)
-    how: dict[str, Any] = {"device": device, "backend": backend, "team": team, "index": question.index}
-    if question.expand is not None:
-        query, gallery = EXPANSIONS[question.expand](query, gallery, **how)
-    if question.rerank is None:
-        return scorer, query, gallery
-    again = question.rerank
-    return rerank(scorer, query, gallery, k1=again.k1, k2=again.k2, lam=again.lam, **how), query, gallery
+@dataclass(frozen=True)
+class _Ranking:
+    """How everything is ranked."""
+
+    question: Question
+    device: torch.device
+    backend: Backend
+    team: Team
+
+    def apart(self, protocol: Protocol) -> bool:
+        """Whether it must not share the others' pass.
+
+        Neighbours decide on re-ranking and expansion, and pictures that a protocol leaves out must be nobody's.
+        """
+        by_neighbours = self.question.rerank is not None or self.question.expand is not None
+        return protocol.draws is not None or (by_neighbours and protocol.partial)
+
+    def of(
+        self,
+        query: Features,
+        gallery: Features,
+        protocols: Sequence[Protocol],
+        rows: tuple[Ints, Ints] | None = None,
+    ) -> tuple[Compared, Positions]:
+        """Expanded and re-ranked as is asked for. `rows` are those of a part, in what it is a part of."""
+        scorer = scorer_of(self.question.scorer)
+        how: dict[str, Any] = {"device": self.device, "backend": self.backend, "team": self.team}
+        expand, again, index = self.question.expand, self.question.rerank, self.question.index
+        if expand is not None:
+            query, gallery = EXPANSIONS[expand](query, gallery, index=index, **how)
+        if again is not None:
+            scorer = rerank(scorer, query, gallery, k1=again.k1, k2=again.k2, lam=again.lam, index=index, **how)
+        return Compared(scorer, query, gallery, rows), positions(scorer, query, gallery, protocols, **how)
+
+    def of_part(
+        self, query: Features, gallery: Features, protocol: Protocol, rows: Ints | None = None
+    ) -> tuple[Compared, Positions]:
+        """Of the queries that a protocol asks, in `rows` of the gallery, or in all that it shows."""
+        asked = np.flatnonzero(protocol.asked(query.columns))
+        shown = np.flatnonzero(protocol.shown(gallery.columns)) if rows is None else rows
+        return self.of(query.take(asked), gallery.take(shown), [replace(protocol, draws=None)], (asked, shown))
+
+
+def _over_draws(query: Features, gallery: Features, ranking: _Ranking, protocol: Protocol) -> Scores | str:
+    """The means over the galleries that a protocol draws, or the sentence that says why there are none."""
+    assert protocol.draws is not None
+    pool = np.flatnonzero(protocol.shown(gallery.columns))
+    labels = gallery.columns.take(pool)
+    each = []
+    for number in range(protocol.draws.count):
+        rows = pool[protocol.draws.rows(labels, number)]
+        _, found = ranking.of_part(query, gallery, protocol, rows)
+        result = _summary(found.judge(protocol.name), len(rows), ranking.question, protocol)
+        if not isinstance(result, Scores):
+            return result
+        each.append(result)
+    return over_draws(each, protocol.draws)
+
+
+def _summary(per_query: PerQuery, gallery: int, question: Question, protocol: Protocol) -> Scores | str:
+    """The scores, or the sentence that says why there are none."""
+    if not per_query.valid.any():
+        return nothing_to_find(len(per_query), gallery, protocol)
+    return summarise(
+        per_query,
+        gallery=gallery,
+        protocol=protocol,
+        scorer=question.scorer,
+        rerank=question.rerank is not None,
+        expand=question.expand,
+        ranks=question.ranks,
+    )
+
+
+def _size(gallery: Features, protocol: Protocol) -> int:
+    """Gallery rows, junk and a detector's mistakes included; of a protocol for a part, those that it shows."""
+    return int(protocol.shown(gallery.columns).sum()) if protocol.partial else len(gallery)

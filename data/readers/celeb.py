@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from common.errors import unknown_name
-from data.readers.checks import checked
+from data.readers.checks import NO_CAMERA, checked
 from data.readers.listing import require_layout
 from data.readers.named import has_several, read_names
 from data.samples import Counts, Dataset
@@ -42,4 +42,6 @@ def read(root: Path, name: str, *, variant: str = "full") -> Dataset:
         raise unknown_name("variant of Celeb-reID", variant, PUBLISHED)
     require_layout(root, name, FOLDERS.values(), EXPECTED, lambda folder: has_several(folder, FOLDERS))
     splits, notes = read_names(root, name, FOLDERS, _NAME, FORM)
-    return checked(name, splits["train"], splits["query"], splits["gallery"], PUBLISHED[variant], notes)
+    return checked(
+        name, splits["train"], splits["query"], splits["gallery"], PUBLISHED[variant], notes, NO_CAMERA, named="celeb"
+    )

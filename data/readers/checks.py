@@ -25,6 +25,7 @@ def checked(
     notes: tuple[str, ...] = (),
     protocol: str = MARKET,
     unlabelled: Split | None = None,
+    named: str | None = None,
 ) -> Dataset:
     """The dataset of three splits: without unknown people, with its protocol, and fit to be evaluated.
 
@@ -36,6 +37,8 @@ def checked(
             (pictures of the same person in the same clothes do not count either); where no query has such a positive
             it is "market" all the same.
         unlabelled: training pictures of nobody knows whom.
+        named: what papers on this dataset call that protocol, a name in `retrieval.protocols`; not where it had to be
+            another one.
 
     Raises:
         UserError: there are no pictures at all, there are queries but no gallery, no query has a positive, or a
@@ -52,6 +55,7 @@ def checked(
             f"dataset '{name}': {query.root} has {len(query):,} query pictures but no gallery to search; "
             f"add the gallery pictures, or remove the query to train on it and evaluate elsewhere (data.target=NAME)"
         )
+    meant = protocol
     if protocol == CLOTH_CHANGING and len(query) and not positives(query, gallery, other_clothes=True).any():
         protocol = MARKET
         notes += ("no query has a positive in other clothes from another camera: not protocol cloth-changing",)
@@ -63,7 +67,8 @@ def checked(
         asked, among = (query, gallery) if protocol != NO_CAMERA else (without_cameras(query), without_cameras(gallery))
         _refuse_own_positives(name, asked, among)
         notes += _queries_without_positive(name, asked, among, protocol == CLOTH_CHANGING)
-    return Dataset(name, train, query, gallery, protocol, published or {}, notes, unlabelled)
+    told = named if named is not None and protocol == meant else protocol
+    return Dataset(name, train, query, gallery, told, published or {}, notes, unlabelled)
 
 
 def positives(query: Split, gallery: Split, other_clothes: bool = False) -> Ints:

@@ -33,4 +33,4 @@ def read(root: Path, name: str, *, variant: str = "detected") -> Dataset:
     require_folder(root, name, expected)
     if not is_layout(root / variant):
         raise wrong_folder(root, name, expected, lambda folder: is_layout(folder / variant))
-    return read_layout(root / variant, name, PUBLISHED[variant], (f"CUHK03, new protocol, {variant} boxes",))
+    return read_layout(root / variant, name, PUBLISHED[variant], (f"CUHK03, {variant} boxes",), named="cuhk03-np")

@@ -62,7 +62,7 @@ def read(root: Path, name: str, *, variant: str = "test") -> Dataset:
     query, gallery = _by_tracklet(splits["query"], splits["gallery"], tracklets)
     if len(query):
         notes += ("the cameras of query and gallery are tracklets: other pictures of the query's own camera count",)
-    return checked(name, splits["train"], query, gallery, PUBLISHED[variant], notes)
+    return checked(name, splits["train"], query, gallery, PUBLISHED[variant], notes, named="deepchange")
 
 
 def _is_layout(folder: Path) -> bool:

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from common.errors import unknown_name
-from data.readers.checks import checked
+from data.readers.checks import NO_CAMERA, checked
 from data.readers.listing import require_layout
 from data.readers.named import TEST, read_names
 from data.samples import Counts, Dataset
@@ -47,7 +47,8 @@ def read(root: Path, name: str, *, variant: str = "test") -> Dataset:
     train, notes = read_names(root, name, {"train": "train"}, _NAMES["train"], FORM["train"], below=("train",))
     folders = {title: f"{variant}/{title}" for title in TEST}
     tested, skipped = read_names(root, name, folders, _NAMES["test"], FORM["test"], below=("gallery",))
-    return checked(name, train["train"], tested["query"], tested["gallery"], PUBLISHED[variant], notes + skipped)
+    three = train["train"], tested["query"], tested["gallery"]
+    return checked(name, *three, PUBLISHED[variant], notes + skipped, NO_CAMERA, named="last")
 
 
 def _is_layout(folder: Path) -> bool:

@@ -43,7 +43,8 @@ def read(root: Path, name: str, *, variant: str | None = None) -> Dataset:
     if variant is not None and variant not in PUBLISHED:
         raise unknown_name("variant of Market-1501's layout", variant, PUBLISHED)
     require_layout(root, name, FOLDERS.values(), EXPECTED, is_layout)
-    return read_layout(root, name, PUBLISHED.get(variant or name))
+    kind = variant or name
+    return read_layout(root, name, PUBLISHED.get(kind), named=kind if kind == "occluded-duke" else None)
 
 
 def is_layout(folder: Path) -> bool:
@@ -51,8 +52,19 @@ def is_layout(folder: Path) -> bool:
     return any((folder / FOLDERS[title]).is_dir() for title in ("train", "gallery"))
 
 
-def read_layout(root: Path, name: str, published: dict[str, Counts] | None, notes: tuple[str, ...] = ()) -> Dataset:
-    """The dataset in `root`, whose folders have been found; a folder that is missing is an empty split."""
+def read_layout(
+    root: Path,
+    name: str,
+    published: dict[str, Counts] | None,
+    notes: tuple[str, ...] = (),
+    named: str | None = None,
+) -> Dataset:
+    """The dataset in `root`, whose folders have been found; a folder that is missing is an empty split.
+
+    Args:
+        named: the protocol, by the name that papers on this dataset have for Market-1501's.
+    """
     # Only the training folder is read with its sub-folders: that is how the published counts were made.
     splits, skipped = read_names(root, name, FOLDERS, _NAME, FORM, below=("train",))
-    return checked(name, splits["train"], splits["query"], splits["gallery"], published, notes + skipped)
+    three = splits["train"], splits["query"], splits["gallery"]
+    return checked(name, *three, published, notes + skipped, named=named)

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from common.errors import unknown_name
-from data.readers.checks import checked
+from data.readers.checks import NO_CAMERA, checked
 from data.readers.listing import require_layout
 from data.readers.named import has_several, read_names
 from data.samples import Counts, Dataset, Split
@@ -53,5 +53,7 @@ def read(root: Path, name: str, *, variant: str = "all") -> Dataset:
     below = folders if variant == "all" else ()
     splits, notes = read_names(root, name, folders, _NAMES[variant], FORM[variant], below)
     train = splits.get("train", Split.empty(root))
-    published = PUBLISHED if variant == "all" else None
-    return checked(name, train, splits["query"], splits["gallery"], published, (NOTES[variant], *notes))
+    three, told = (train, splits["query"], splits["gallery"]), (NOTES[variant], *notes)
+    if variant == "half":
+        return checked(name, *three, notes=told, protocol=NO_CAMERA)
+    return checked(name, *three, PUBLISHED, told, NO_CAMERA, named="occluded-reid")

@@ -35,8 +35,10 @@ def read(root: Path, name: str) -> Dataset:
     """
     require_layout(root, name, PARTS, EXPECTED, _is_layout)
     splits, notes = read_names(root, name, FOLDERS, _NAME, FORM, below=FOLDERS)
-    told = ("protocol no-camera, as papers have it: every picture of the same person counts, of the same camera too",)
-    return checked(name, splits["train"], splits["query"], splits["gallery"], PUBLISHED, told + notes, NO_CAMERA)
+    told = ("as papers have it, every picture of the same person counts, of the same camera too",)
+    return checked(
+        name, splits["train"], splits["query"], splits["gallery"], PUBLISHED, told + notes, NO_CAMERA, named="p-duke"
+    )
 
 
 def _is_layout(folder: Path) -> bool:

@@ -2,7 +2,7 @@
 
 `rgb/train/PID/A_cropped_rgb001.jpg` (the first letter is the camera) and `rgb/test/{A,B,C}/PID/*.jpg`. Cameras A and B
 saw a person in one outfit, C in another. Test pictures of A are the gallery, all of them (papers call it multi-shot);
-those of B and C are the query together, of which protocol same-clothes counts B and cloth-changing counts C.
+those of B and C are the query together, of which protocol prcc-sc asks B and prcc-cc asks C.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ def read(root: Path, name: str) -> Dataset:
     notes: tuple[str, ...] = ()
     if test:
         notes += (
-            "query is test/B and test/C, gallery all of test/A (multi-shot): protocol same-clothes judges by B, "
-            "cloth-changing by C",
+            "query is test/B and test/C, gallery all of test/A (multi-shot): protocol prcc-sc judges by B, "
+            "prcc-cc by C",
         )
     left_out = len(_pictures(root, "rgb/val"))
     if left_out:
         notes += (f"rgb/val is not read: {left_out:,} pictures of the people that are in rgb/train",)
     gallery, query = both.take(np.arange(first)), both.take(np.arange(first, len(both)))
-    return checked(name, train, query, gallery, PUBLISHED, notes, CLOTH_CHANGING)
+    return checked(name, train, query, gallery, PUBLISHED, notes, CLOTH_CHANGING, named="prcc-cc")
 
 
 def _is_layout(folder: Path) -> bool:

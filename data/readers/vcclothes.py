@@ -1,7 +1,7 @@
 """VC-Clothes: people of a game in four cameras: `root/{train,query,gallery}/PID-CAMERA-OUTFIT-INDEX.jpg`.
 
 An outfit is the pair (PID, OUTFIT). Papers judge by all cameras, by cameras 2 and 3, where people wear the same
-clothes, and by 3 and 4, between which they change them; each by the rule of protocol market.
+clothes, and by 3 and 4, between which they change them.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ EXPECTED = "train/, query/ and gallery/"
 FORM = "PID-CAMERA-OUTFIT-INDEX, cameras from 1, such as 0001-01-01-01.jpg"
 CAMERAS: dict[str, tuple[int, ...]] = {"all": (), "sc": (2, 3), "cc": (3, 4)}
 """The cameras, as names count them, whose query and gallery pictures a variant keeps; nothing: every camera."""
+PROTOCOLS = {"all": "vcclothes", "sc": "vcclothes-sc", "cc": "vcclothes-cc"}
 
 PUBLISHED = {"train": Counts(9_449), "query": Counts(1_020), "gallery": Counts(8_591)}
 
@@ -52,7 +53,9 @@ def read(root: Path, name: str, *, variant: str = "all") -> Dataset:
             f"variant {variant}: query and gallery of cameras {kept[0]} and {kept[1]} only, "
             f"{left_out:,} pictures of others are left out",
         )
-    return checked(name, splits["train"], splits["query"], splits["gallery"], published, notes)
+    return checked(
+        name, splits["train"], splits["query"], splits["gallery"], published, notes, named=PROTOCOLS[variant]
+    )
 
 
 def _of_cameras(split: Split, cameras: tuple[int, ...]) -> Split:

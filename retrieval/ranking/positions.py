@@ -81,7 +81,14 @@ def positions(
     backend: Backend | None = None,
     team: Team = ALONE,
 ) -> Positions:
-    """Count in one pass. See `evaluate` for the arguments."""
+    """Count in one pass. See `evaluate` for the arguments.
+
+    Raises:
+        ValueError: a protocol draws galleries, and this is of one (`retrieval.study` judges draw after draw).
+    """
+    for rule in protocols:
+        if rule.draws is not None:
+            raise ValueError(f"the protocol '{rule.name}' draws galleries: judge each, or ask retrieval.study")
     place = torch.device(device)
     backend = backend or Backend.choose(place, query, gallery)
     pairs = Acquaintances.of(query.columns, gallery.columns)

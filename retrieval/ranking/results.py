@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from common.contracts import UNKNOWN
 from common.errors import UserError
 from retrieval.columns import Ints
 from retrieval.protocols import Protocol
+from retrieval.protocols.draws import Draws
 from retrieval.ranking.ranks import Ranks
 
 CMC_RANKS = (1, 5, 10, 20)
@@ -139,6 +140,8 @@ class Scores:
         queries, valid_queries: how many were asked, and how many of these have a positive; means are over the latter.
         gallery: gallery rows, junk included.
         protocol, scorer, rerank, expand: how it was measured.
+        draws: how the galleries were drawn of which this is the mean; None for one whole gallery.
+        deviation: each metric's sample standard deviation (n − 1) over the draws, where there were any.
     """
 
     mAP: float
@@ -152,6 +155,8 @@ class Scores:
     scorer: str
     rerank: bool
     expand: str | None = None
+    draws: Draws | None = None
+    deviation: Mapping[str, float] | None = None
 
     def metrics(self) -> dict[str, float]:
         """Name → fraction: mAP, mAP_trap, mINP, rank-1, rank-5, …"""
@@ -160,6 +165,10 @@ class Scores:
 
     def as_dict(self) -> dict[str, float | int | str | bool | None]:
         """Ready for JSON: the metrics, then what they were measured on and how."""
+        drawn: dict[str, float | int] = {}
+        if self.draws is not None and self.deviation is not None:
+            drawn = {"draws": self.draws.count, "seed": self.draws.seed}
+            drawn |= {f"{name}_std": value for name, value in self.deviation.items()}
         return {
             **self.metrics(),
             "queries": self.queries,
@@ -169,10 +178,11 @@ class Scores:
             "scorer": self.scorer,
             "rerank": self.rerank,
             "expand": self.expand,
+            **drawn,
         }
 
     def table(self) -> str:
-        """Two lines of numbers in per cent, under a line that says how they were measured."""
+        """Lines of numbers in per cent, under a line that says how they were measured."""
         metrics = self.metrics()
         expanded = f"expansion {self.expand}, " if self.expand else ""
         again = "with" if self.rerank else "no"
@@ -180,7 +190,11 @@ class Scores:
         counted = f"{self.valid_queries} of {self.queries} queries count, gallery {self.gallery}"
         names = "  ".join(f"{name:>8}" for name in metrics)
         values = "  ".join(f"{100 * value:8.2f}" for value in metrics.values())
-        return f"{how}; {counted}; in %\n{names}\n{values}"
+        if self.draws is None or self.deviation is None:
+            return f"{how}; {counted}; in %\n{names}\n{values}"
+        drawn = f"mean of {self.draws.count} galleries drawn with seed {self.draws.seed}"
+        spread = "  ".join(f"{100 * value:8.2f}" for value in self.deviation.values())
+        return f"{how}; {counted}; {drawn}; in %\n{names}\n{values}\n{spread}  standard deviation over the draws"
 
 
 def nothing_to_find(queries: int, gallery: int, protocol: Protocol) -> str:
@@ -226,4 +240,21 @@ def summarise(
         scorer=scorer,
         rerank=rerank,
         expand=expand,
+    )
+
+
+def over_draws(scores: Sequence[Scores], draws: Draws) -> Scores:
+    """The means over drawn galleries, and their standard deviations; of queries and pictures the fewest are told."""
+    table = np.array([list(one.metrics().values()) for one in scores])
+    names = list(scores[0].metrics())
+    mean = dict(zip(names, table.mean(axis=0).tolist(), strict=True))
+    deviation = dict(zip(names, table.std(axis=0, ddof=1).tolist(), strict=True))
+    return replace(
+        scores[0],
+        **{name: mean[name] for name in ("mAP", "mAP_trap", "mINP")},
+        cmc={rank: mean[f"rank-{rank}"] for rank in scores[0].cmc},
+        valid_queries=min(one.valid_queries for one in scores),
+        gallery=min(one.gallery for one in scores),
+        draws=draws,
+        deviation=deviation,
     )

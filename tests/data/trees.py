@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,7 +36,8 @@ class Tree:
         reader, options: how to read it.
         root: what to give as its root.
         rows: what each split must hold, outfits numbered.
-        protocol: what it must be judged by.
+        protocol: the rule it must be judged by.
+        named: what papers on it call that.
         parts: what to remove, below `root`, for a split to be missing.
         wrong: a path, below `root`, whose name tells nothing, for each split that can have one.
     """
@@ -48,6 +49,7 @@ class Tree:
     options: Mapping[str, str] = field(default_factory=dict)
     parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     wrong: Mapping[str, str] = field(default_factory=dict)
+    named: str | None = None
 
 
 def rows_of(train: Iterable[Row] = (), query: Iterable[Row] = (), gallery: Iterable[Row] = ()) -> dict[str, list[Row]]:
@@ -113,7 +115,7 @@ def duke(root: Path) -> Tree:
 
 def occluded_duke(root: Path) -> Tree:
     """The same folders and names, and the lists that it was divided by."""
-    tree = _duke(root, {"variant": "occluded-duke"})
+    tree = replace(_duke(root, {"variant": "occluded-duke"}), named="occluded-duke")
     for title, told in tree.rows.items():
         lines = [path.rpartition("/")[2] for path, *_ in told]
         (root / f"{title}.list").write_text("\n".join(lines))
@@ -159,7 +161,8 @@ def _cuhk(root: Path, asked: str) -> Tree:
             found = rows
     parts = {title: (f"{asked}/{folder}",) for title, (folder,) in MARKET_PARTS.items()}
     wrong = {title: f"{asked}/{path}" for title, path in MARKET_WRONG.items()}
-    return Tree("cuhk", root, numbered(found), options={"variant": asked}, parts=parts, wrong=wrong)
+    options = {"variant": asked}
+    return Tree("cuhk", root, numbered(found), options=options, parts=parts, wrong=wrong, named="cuhk03-np")
 
 
 def msmt(root: Path) -> Tree:
@@ -199,7 +202,7 @@ def prcc(root: Path) -> Tree:
     picture(root / "sketch" / "train" / "009" / "A.jpg")
     parts = {"train": ("rgb/train",), "query": ("rgb/test/B", "rgb/test/C"), "gallery": ("rgb/test/A",)}
     wrong = {"train": "rgb/train/100/D_1.jpg", "query": "rgb/test/B/x/1.jpg", "gallery": "rgb/test/A/1.jpg"}
-    return Tree("prcc", root, numbered(rows), "cloth-changing", parts=parts, wrong=wrong)
+    return Tree("prcc", root, numbered(rows), "cloth-changing", parts=parts, wrong=wrong, named="prcc-cc")
 
 
 def ltcc(root: Path) -> Tree:
@@ -277,7 +280,7 @@ def _celeb(root: Path, variant: str) -> Tree:
     write(root, rows)
     parts = {title: (title,) for title in SPLITS}
     wrong = {"train": "train/2022_12.jpg", "query": "query/x1_2_0.jpg", "gallery": "gallery/1-2-0.jpg"}
-    return Tree("celeb", root, numbered(rows), "no-camera", {"variant": variant}, parts, wrong)
+    return Tree("celeb", root, numbered(rows), "no-camera", {"variant": variant}, parts, wrong, "celeb")
 
 
 def last(root: Path) -> Tree:
@@ -308,7 +311,7 @@ def _last(root: Path, asked: str) -> Tree:
     write(root, found)
     parts = {"train": ("train",), **{title: (f"{asked}/{title}",) for title in SPLITS[1:]}}
     wrong = {title: f"{folder}/x3_1_2.jpg" for title, (folder,) in parts.items()}
-    return Tree("last", root, numbered(found), "no-camera", {"variant": asked}, parts, wrong)
+    return Tree("last", root, numbered(found), "no-camera", {"variant": asked}, parts, wrong, "last")
 
 
 def vcclothes(root: Path) -> Tree:
@@ -341,7 +344,8 @@ def _vcclothes(root: Path, variant: str, kept: tuple[int, ...]) -> Tree:
     found = {title: [row for row in told if row[0] in seen] for title, told in numbered(rows).items()}
     parts = {title: (title,) for title in SPLITS}
     wrong = {"train": "train/7-1-1.jpg", "query": "query/0007_c1s1_1.jpg", "gallery": "gallery/7-0-1-1.jpg"}
-    return Tree("vcclothes", root, found, "market", {"variant": variant}, parts, wrong)
+    named = "vcclothes" if variant == "all" else f"vcclothes-{variant}"
+    return Tree("vcclothes", root, found, "market", {"variant": variant}, parts, wrong, named)
 
 
 def deepchange(root: Path) -> Tree:
@@ -378,7 +382,7 @@ def _deepchange(root: Path, asked: str) -> Tree:
         picture(root / folder / "P1_C2_1_unlisted.jpg")
     folders_of = {"train": "train-set", "query": f"{asked}-set-query", "gallery": f"{asked}-set-gallery"}
     parts = {title: (folder, f"{folder}-bbox.txt") for title, folder in folders_of.items()}
-    return Tree("deepchange", root, numbered(found), "market", {"variant": asked}, parts)
+    return Tree("deepchange", root, numbered(found), "market", {"variant": asked}, parts, named="deepchange")
 
 
 def p_duke(root: Path) -> Tree:
@@ -399,7 +403,7 @@ def p_duke(root: Path) -> Tree:
         "gallery": ("test/whole_body_images",),
     }
     wrong = {title: f"{folder}/0001/x.jpg" for title, (folder,) in parts.items()}
-    return Tree("p-duke", root, numbered(rows), "no-camera", parts=parts, wrong=wrong)
+    return Tree("p-duke", root, numbered(rows), "no-camera", parts=parts, wrong=wrong, named="p-duke")
 
 
 def occluded_reid(root: Path) -> Tree:
@@ -413,7 +417,7 @@ def occluded_reid(root: Path) -> Tree:
     write(root, rows)
     parts = {"query": ("occluded_body_images",), "gallery": ("whole_body_images",)}
     wrong = {"query": "occluded_body_images/001/one.tif", "gallery": "whole_body_images/001/001.tif"}
-    return Tree("occluded-reid", root, numbered(rows), "no-camera", {"variant": "all"}, parts, wrong)
+    return Tree("occluded-reid", root, numbered(rows), "no-camera", {"variant": "all"}, parts, wrong, "occluded-reid")
 
 
 def occluded_reid_half(root: Path) -> Tree:

@@ -25,16 +25,36 @@ def naive_metrics(hits: list[bool]) -> tuple[float, float, float, int]:
     return ap, trap, total / last, first
 
 
+ASKED = {"prcc-cc": [2], "prcc-sc": [1], "vcclothes-sc": [1, 2], "vcclothes-cc": [2, 3]}
+SHOWN = {"prcc-cc": [0], "prcc-sc": [0], "vcclothes-sc": [1, 2], "vcclothes-cc": [2, 3]}
+SINGLE = {"prcc-single-cc": "prcc-cc", "prcc-single-sc": "prcc-sc"}
+ANY_CAMERA = ["no-camera", "last", "p-duke", "occluded-reid", "celeb"]
+OTHER_CAMERA = ["market", "standard", "cuhk03-np", "deepchange", "vcclothes", "occluded-duke", *ASKED]
+
+
+def naive_asked(name: str, query: Columns, row: int) -> bool:
+    """Whether a protocol asks one query."""
+    name = SINGLE.get(name, name)
+    return name not in ASKED or query.camids[row] in ASKED[name]
+
+
+def naive_shown(name: str, gallery: Columns, item: int) -> bool:
+    """Whether a protocol shows one gallery picture to anybody."""
+    name = SINGLE.get(name, name)
+    return gallery.pids[item] != -1 and (name not in SHOWN or gallery.camids[item] in SHOWN[name])
+
+
 def naive_judgement(name: str, query: Columns, row: int, gallery: Columns, item: int) -> str | None:
     """Whether a protocol counts one gallery picture as "good" or "bad" for one query; None when it does not count."""
-    if gallery.pids[item] == -1:
+    if not naive_shown(name, gallery, item) or not naive_asked(name, query, row):
         return None
+    name = SINGLE.get(name, name)
     if query.pids[row] != gallery.pids[item]:
         return "bad"
     same_camera = query.camids[row] != -1 and query.camids[row] == gallery.camids[item]
     known = query.clothes[row] != -1 and gallery.clothes[item] != -1
     same_clothes = query.clothes[row] == gallery.clothes[item]
-    if name == "no-camera":
+    if name in ANY_CAMERA:
         return "good"
     if same_camera:
         return None
@@ -42,7 +62,7 @@ def naive_judgement(name: str, query: Columns, row: int, gallery: Columns, item:
         return "good" if known and not same_clothes else None
     if name == "same-clothes":
         return "good" if known and same_clothes else None
-    assert name == "market"
+    assert name in OTHER_CAMERA
     return "good"
 
 

@@ -90,7 +90,20 @@ def test_one_file_from_elsewhere(folder: Path, tmp_path: Path, capsys: pytest.Ca
         (["FOLDER", "--rerank", "--scorer", "cosine", "--lambda", "1.5"], "lambda a share between 0 and 1"),
         (["FOLDER", "--device", "cuda:77"], "--device cuda:77: there is no such device here"),
         (["FOLDER", "--device", "gpu"], "--device gpu: there is no such device here"),
-        (["FOLDER", "--protocol", "cloth-changing"], "it needs to know the clothes"),
+        (
+            ["FOLDER", "--protocol", "cloth-changing"],
+            "'cloth-changing' needs the column clothes, and in the",
+        ),
+        (["FOLDER", "--protocol", "vcclothes-cc"], "has only 0, 1: use the protocol 'market'"),
+        (
+            ["FOLDER", "--protocol", "prcc"],
+            "the dataset 'prcc' is judged by cloth-changing, same-clothes, prcc-cc",
+        ),
+        (
+            ["FOLDER", "--protocol", "prcc-single-sc", "--top", "3"],
+            "--top cannot be had by the protocol 'prcc-sin",
+        ),
+        (["FOLDER", "--protocol", "prcc-single-sc", "--cameras"], "a table by cameras cannot be had by the protocol"),
     ],
 )
 def test_mistakes_are_one_sentence(

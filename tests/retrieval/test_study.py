@@ -132,10 +132,10 @@ def test_one_protocol_without_anything_to_find_does_not_spoil_the_others() -> No
     bare = Features(GALLERY.vectors, Columns.of(GALLERY.columns.pids, GALLERY.columns.camids))
     answer = study(QUERY, bare, Question(["cloth-changing", "market"], cameras=True))
     assert list(answer.scores) == list(answer.cameras) == ["market"]
-    assert "it needs to know the clothes" in answer.problems["cloth-changing"]
+    assert "needs the column clothes" in answer.problems["cloth-changing"]
     assert answer.text().endswith(answer.problems["cloth-changing"])
     assert answer.as_dict()["problems"] == answer.problems
-    with pytest.raises(UserError, match="it needs to know the clothes"):
+    with pytest.raises(UserError, match="in the gallery it is known of no picture: use the protocol 'market'"):
         study(QUERY, bare, Question(["cloth-changing"]))
 
 

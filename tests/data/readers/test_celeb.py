@@ -9,8 +9,6 @@ from data.readers import read
 from tests.data.readers.trees import picture, rows, tree
 from tests.data.trees import celeb
 
-NOTE = "no camera is known: protocol no-camera, every picture of the same person counts"
-
 
 def test_published_counts_belong_to_the_variant(tmp_path: Path) -> None:
     root = celeb(tmp_path).root
@@ -19,7 +17,7 @@ def test_published_counts_belong_to_the_variant(tmp_path: Path) -> None:
     assert [full.published[title].identities for title in full.splits] == [632, 420, 420]
     assert [light.published[title].images for title in light.splits] == [9_021, 887, 934]
     assert [light.published[title].identities for title in light.splits] == [490, 100, 100]
-    assert full.notes == light.notes == (NOTE,)
+    assert full.notes == light.notes == ()
     with pytest.raises(UserError, match=r"unknown variant of Celeb-reID 'lite', did you mean 'light'"):
         read("celeb", root, "celeb", variant="lite")
 

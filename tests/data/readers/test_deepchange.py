@@ -28,7 +28,7 @@ def test_the_same_camera_counts_and_the_same_tracklet_does_not(tmp_path: Path) -
     (root / "test-set-gallery-bbox.txt").write_text("P1_C2_3_b.jpg,t9\nP1_C2_3_c.jpg,t10,5\nP1_C2_3_d.jpg,t8\n")
     dataset = read("deepchange", root, "dc")
     assert positives(dataset.query, dataset.gallery).tolist() == [2]
-    assert dataset.protocol == "market"
+    assert dataset.protocol == "deepchange"
 
 
 @pytest.mark.parametrize(

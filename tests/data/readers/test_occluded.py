@@ -11,6 +11,7 @@ import pytest
 from common.errors import UserError
 from data.readers import read
 from data.readers.checks import positives, without_cameras
+from retrieval.protocols import PROTOCOLS
 from tests.data.readers.trees import tree
 from tests.data.trees import occluded_duke, occluded_reid, p_duke
 
@@ -44,7 +45,7 @@ def test_without_cameras_is_what_two_cameras_for_two_kinds_are(tmp_path: Path) -
         seen = positives(without_cameras(query), without_cameras(gallery))
         assert positives(hidden, whole).tolist() == seen.tolist()
         assert (seen > 0).all()
-        assert dataset.protocol == "no-camera"
+        assert PROTOCOLS[dataset.protocol].good is PROTOCOLS["no-camera"].good
 
 
 def test_p_duke_with_one_camera(tmp_path: Path) -> None:
@@ -54,9 +55,7 @@ def test_p_duke_with_one_camera(tmp_path: Path) -> None:
         ["test/occluded_body_images/0001/0001_c2_f1.jpg", "test/whole_body_images/0001/0001_c2_f2.jpg"],
     )
     dataset = read("p-duke", root, "mine")
-    assert dataset.notes == (
-        "protocol no-camera, as papers have it: every picture of the same person counts, of the same camera too",
-    )
+    assert dataset.notes == ("as papers have it, every picture of the same person counts, of the same camera too",)
     assert dataset.query.camids.tolist() == [1]
 
 

@@ -57,7 +57,7 @@ def test_people_cameras_and_clothes(tmp_path: Path) -> None:
     assert dataset.query.camids.tolist() == [1, 1, 2, 2, 2]
     assert dataset.query.clothes.tolist() == [0, 2, 1, 3, 3]
     assert dataset.query.file(0).is_file()
-    assert dataset.protocol == "cloth-changing"
+    assert dataset.protocol == "prcc-cc"
 
 
 def test_a_person_without_query_does_not_shift_the_outfits_of_the_query(tmp_path: Path) -> None:
@@ -73,8 +73,7 @@ def test_what_the_user_is_told(tmp_path: Path) -> None:
     dataset = read("prcc", root, "prcc")
     assert len(dataset.train) == len(TRAIN)
     assert dataset.notes == (
-        "query is test/B and test/C, gallery all of test/A (multi-shot): protocol same-clothes judges by B, "
-        "cloth-changing by C",
+        "query is test/B and test/C, gallery all of test/A (multi-shot): protocol prcc-sc judges by B, prcc-cc by C",
         "rgb/val is not read: 2 pictures of the people that are in rgb/train",
         "2 of 5 queries have no positive in other clothes from another camera: they are left out of the scores; "
         "first: rgb/test/B/003/cropped_rgb003.jpg",

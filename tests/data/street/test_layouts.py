@@ -85,7 +85,7 @@ def test_its_reader_finds_what_is_planned(streets: dict[str, Path], layout: str)
     for split, told in zip(dataset.splits.values(), PLANNED[layout], strict=True):
         outfits = len(set(split.clothes.tolist()) - {-1})
         assert (len(split), split.identities, split.cameras, outfits) == told
-    assert dataset.protocol == ("cloth-changing" if layout in ("ltcc", "prcc") else "market")
+    assert dataset.protocol == {"ltcc": "cloth-changing", "prcc": "prcc-cc"}.get(layout, "market")
 
 
 @every_layout
