@@ -95,7 +95,10 @@ class Data(Section):
     width: int = Field(128, ge=16)
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)  # of RGB in [0, 1]
     std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
+    decoder: Literal["pillow", "opencv"] = "pillow"  # opencv: faster where installed; pixels within one level
     workers: int = Field(4, ge=0)  # loader processes per rank; does not change what is loaded
+    cache: Literal["none", "ram", "disk"] = "none"  # keeps decoded training pictures; does not change what is loaded
+    cache_folder: Path = Path("cache")  # of `disk`; may be deleted whenever no run uses it
     augment: Augment = Augment()
 
     @field_validator("source")

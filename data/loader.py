@@ -6,6 +6,7 @@ or retried it would train on other data than it says.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -16,10 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from common.errors import UserError
-from data.pictures import open_picture
+from data.cache import PictureCache
 from data.samplers import EpochBatches, Key
 from data.transforms import Augmentation, Geometry, Pixels, Preprocessing
 
@@ -35,19 +36,18 @@ class RawBatch(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """One picture, or the reason why there is none."""
+    """One picture."""
 
     pixels: Pixels
     key: Key
     geometry: Geometry
-    problem: str | None = None
 
 
 class Pictures(Dataset[Loaded]):
-    """Opens, augments and resizes the picture of a key.
+    """Opens, resizes and augments the pictures of keys.
 
     The random generator is seeded with (seed, epoch, position), so neither the number of loader processes nor the
-    number of ranks changes what a picture looks like.
+    number of ranks changes what a picture looks like. Nor does the cache.
     """
 
     def __init__(
@@ -56,20 +56,47 @@ class Pictures(Dataset[Loaded]):
         preprocessing: Preprocessing,
         augmentation: Augmentation | None = None,
         seed: int = 0,
+        cache: PictureCache | None = None,
     ) -> None:
         self.file, self.preprocessing, self.augmentation, self.seed = file, preprocessing, augmentation, seed
+        self.cache = cache
+        self._read = np.empty((preprocessing.height, preprocessing.width, 3), np.uint8)
 
     def __getitem__(self, key: Key) -> Loaded:
-        whole = Geometry(0, 0, 0, 0, 0, 0, 0)
+        """One picture; `UserError` names it when it cannot be read."""
+        pixels = np.empty((self.preprocessing.height, self.preprocessing.width, 3), np.uint8)
+        return Loaded(pixels, key, self._write(key, pixels))
+
+    def __getitems__(self, keys: Sequence[Key]) -> RawBatch | str:
+        """A batch, every picture written to its place in it, or the first problem.
+
+        An exception would arrive wrapped in the traceback of the loader's process.
+        """
+        pixels = _empty_batch(len(keys), self.preprocessing.height, self.preprocessing.width)
         try:
-            size = (self.preprocessing.height, self.preprocessing.width)
-            picture = open_picture(self.file(key.row), size)
-            if self.augmentation is None:
-                return Loaded(np.array(self.preprocessing.resize(picture)), key, whole)
-            draw = self.augmentation.draw(np.random.default_rng((self.seed, key.epoch, key.position)))
-            return Loaded(self.augmentation.apply(picture, draw), key, draw.geometry)
+            geometry = [self._write(key, out) for key, out in zip(keys, pixels.numpy(), strict=True)]
         except UserError as error:
-            return Loaded(np.empty((0, 0, 3), np.uint8), key, whole, str(error))
+            return str(error)
+        return RawBatch(pixels, torch.tensor([key.row for key in keys]), torch.tensor(geometry))
+
+    def _write(self, key: Key, out: Pixels) -> Geometry:
+        """Fill `out` with one picture."""
+        if self.augmentation is None:
+            out[...] = self._resized(key.row)
+            return Geometry(0, 0, 0, 0, 0, 0, 0)
+        draw = self.augmentation.draw(_generator(self.seed, key.epoch, key.position))
+        self.augmentation.write(self._resized(key.row), draw, out)
+        return draw.geometry
+
+    def _resized(self, row: int) -> Pixels:
+        """Good until the next one is asked for, and not to be written to."""
+        kept = None if self.cache is None else self.cache.get(row)
+        if kept is not None:
+            return kept
+        self.preprocessing.read(self.file(row), self._read)
+        if self.cache is not None:
+            self.cache.put(row, self._read)
+        return self._read
 
 
 class WholeBatches:
@@ -103,14 +130,17 @@ class PictureLoader:
         self, pictures: Pictures, batches: EpochBatches | WholeBatches, workers: int, pin_memory: bool = False
     ) -> None:
         self.batches = batches
+        self._cache = pictures.cache
         self._batches: Iterator[Any] = iter(())
         workers = min(workers, os.cpu_count() or 1)
         self._loader: DataLoader[Loaded] = DataLoader(
             pictures,
             batch_sampler=batches,
-            collate_fn=stack,
+            collate_fn=_as_it_is,
             num_workers=workers,
             pin_memory=pin_memory,
+            # Only forked processes share what the cache holds.
+            multiprocessing_context="fork" if workers and pictures.cache is not None else None,
             persistent_workers=workers > 0 and isinstance(batches, EpochBatches),
             worker_init_fn=_leave_signals_to_parent,
             generator=torch.Generator(),  # it draws seeds for its processes, which must not move torch's own stream
@@ -125,6 +155,8 @@ class PictureLoader:
         for batch in self._batches:
             if isinstance(batch, str):
                 raise UserError(batch)
+            if self._cache is not None:
+                self._cache.tell()
             yield batch
 
     def close(self) -> None:
@@ -140,16 +172,33 @@ class PictureLoader:
         self.close()
 
 
-def stack(items: Sequence[Loaded]) -> RawBatch | str:
-    """A batch, or the first problem in it (an exception would arrive wrapped in the worker's traceback)."""
-    problem = next((item.problem for item in items if item.problem), None)
-    if problem:
-        return problem
+def stack(items: Sequence[Loaded]) -> RawBatch:
+    """A batch of pictures that were loaded one by one."""
     return RawBatch(
         torch.from_numpy(np.stack([item.pixels for item in items])),
         torch.tensor([item.key.row for item in items]),
         torch.tensor([item.geometry for item in items]),
     )
+
+
+def _generator(seed: int, epoch: int, position: int) -> np.random.Generator:
+    """That of `default_rng((seed, epoch, position))`, which takes longer to read a tuple."""
+    words = (seed, epoch, position)
+    return np.random.default_rng(np.array(words, np.uint32) if seed < 1 << 32 else words)
+
+
+def _empty_batch(count: int, height: int, width: int) -> Tensor:
+    """Room for pixels; in a process of the loader already in the memory that it shares with its parent."""
+    shape = (count, height, width, 3)
+    if get_worker_info() is None:
+        return torch.empty(shape, dtype=torch.uint8)
+    storage = torch.UntypedStorage._new_shared(math.prod(shape))
+    return torch.empty(0, dtype=torch.uint8).set_(storage).view(shape)
+
+
+def _as_it_is(batch: Any) -> Any:
+    """What `Pictures.__getitems__` made is a batch already."""
+    return batch
 
 
 def _leave_signals_to_parent(_: int) -> None:

@@ -16,7 +16,9 @@ BEHIND = (128, 128, 128)
 """What shows through transparent pixels: mid-grey, which normalisation takes close to 0. Dropping the alpha channel
 instead would show whatever colour the file happens to hold there, often the background that was cut away."""
 
-_DRAFT_MARGIN = 2
+DRAFT_MARGIN = 2
+"""A JPEG is never decoded below so many times the size that it is resized to."""
+
 _ORIENTATION = 0x0112
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -54,7 +56,7 @@ def open_picture(path: Path, size: tuple[int, int] | None = None) -> Image.Image
             turn = _turn(image)
             if size is not None and isinstance(image, JpegImageFile):
                 height, width = size if turn is None or turn in (2, 3, 4) else size[::-1]
-                image.draft(None, (width * _DRAFT_MARGIN, height * _DRAFT_MARGIN))
+                image.draft(None, (width * DRAFT_MARGIN, height * DRAFT_MARGIN))
             upright = _rgb(image)
             return upright if turn is None else upright.transpose(_TURNS[turn])
     except FileNotFoundError:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from PIL import Image, ImageEnhance
 from torch import Tensor
 
 from configs.schema import Augment, Data
+from data import opencv
+from data.pictures import open_picture
 
 Pixels = NDArray[np.uint8]
 
@@ -31,21 +34,37 @@ class Preprocessing:
     Attributes:
         height, width: pixels.
         mean, std: of the RGB channels in [0, 1].
+        decoder: what opens and resizes; the other one's pixels differ by one level at most.
     """
 
     height: int
     width: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    decoder: Literal["pillow", "opencv"] = "pillow"
 
     @classmethod
     def of(cls, data: Data) -> Preprocessing:
-        return cls(data.height, data.width, data.mean, data.std)
+        """As the configuration says; `UserError` when the decoder it names is not installed."""
+        if data.decoder == "opencv":
+            opencv.require_opencv()
+        return cls(data.height, data.width, data.mean, data.std, data.decoder)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for a checkpoint's card and a feature file's manifest."""
         values = asdict(self)
+        if self.decoder == "pillow":  # as it was written down before there was another
+            del values["decoder"]
         return {"interpolation": "bilinear", **values, "mean": list(self.mean), "std": list(self.std)}
+
+    def read(self, path: Path, out: Pixels) -> None:
+        """Fill `out`, `(height, width, 3)`, with a picture file; `UserError` names one that cannot be read."""
+        size = (self.height, self.width)
+        if self.decoder == "pillow":
+            out[...] = np.asarray(self.resize(open_picture(path, size)))
+            return
+        pixels = opencv.read_plain_jpeg(path, size)
+        opencv.resize(np.array(open_picture(path, size)) if pixels is None else pixels, out)
 
     def resize(self, picture: Image.Image) -> Image.Image:
         if picture.size == (self.width, self.height):
@@ -90,7 +109,8 @@ class Augmentation:
 
     Example:
         >>> draw = augmentation.draw(np.random.default_rng(0))
-        >>> pixels = augmentation.apply(picture, draw)
+        >>> preprocessing.read(path, out=pixels)
+        >>> augmentation.write(pixels, draw, out=batch[0])
     """
 
     def __init__(self, config: Augment, preprocessing: Preprocessing) -> None:
@@ -98,6 +118,7 @@ class Augmentation:
         self.preprocessing = preprocessing
         # The mean colour is zero once normalised, so erased pixels carry no signal.
         self.erase_fill = np.rint(np.array(preprocessing.mean) * 255).astype(np.uint8)
+        self._erased_row = np.tile(self.erase_fill, (preprocessing.width, 1))
 
     def draw(self, random: np.random.Generator) -> Draw:
         config = self.config
@@ -107,44 +128,73 @@ class Augmentation:
             factors = random.uniform(1 - config.jitter, 1 + config.jitter, len(_ENHANCE))
             names = list(_ENHANCE)
             jitter = tuple((names[i], float(factors[i])) for i in random.permutation(len(names)))
-        top, left = (int(v) for v in random.integers(0, 2 * config.pad + 1, size=2))
+        top, left = (int(random.integers(0, 2 * config.pad + 1)) for _ in range(2))
         erase = self._rectangle(random) if random.random() < config.erase else (0, 0, 0, 0)
         return Draw(Geometry(flip, top, left, *erase), jitter)
 
-    def apply(self, picture: Image.Image, draw: Draw) -> Pixels:
-        """The augmented picture as uint8 `(H, W, 3)`."""
-        picture = self.preprocessing.resize(picture)
-        for name, factor in draw.jitter:
-            picture = _ENHANCE[name](picture).enhance(factor)
-        pixels = np.asarray(picture)
+    def write(self, pixels: Pixels, draw: Draw, out: Pixels) -> None:
+        """Fill `out` with the augmented picture.
+
+        Args:
+            pixels: `(H, W, 3)` as `Preprocessing.read` leaves them; they are not changed.
+            out: `(H, W, 3)`, a row of a batch; what it holds does not matter.
+        """
+        if draw.jitter:
+            pixels = _jittered(pixels, draw.jitter)
         geometry = draw.geometry
         if geometry.flip:
-            pixels = pixels[:, ::-1]
-        pixels = shift(pixels, geometry.top - self.config.pad, geometry.left - self.config.pad, self.config.pad_fill)
+            # NumPy copies a mirrored picture pixel by pixel, which takes ten times as long.
+            pixels = torch.flip(torch.from_numpy(pixels), (1,)).numpy()
+        pad, fill = self.config.pad, self.config.pad_fill
+        shift(pixels, geometry.top - pad, geometry.left - pad, fill, out)
         if geometry.erase_height:
             rows = slice(geometry.erase_top, geometry.erase_top + geometry.erase_height)
             columns = slice(geometry.erase_left, geometry.erase_left + geometry.erase_width)
-            pixels[rows, columns] = self.erase_fill
-        return pixels
+            out[rows, columns] = self._erased_row[: geometry.erase_width]
 
     def _rectangle(self, random: np.random.Generator) -> tuple[int, int, int, int]:
         """Top, left, height, width of a rectangle of a random area and aspect that fits in the picture."""
         height, width = self.preprocessing.height, self.preprocessing.width
         for _ in range(ERASE_ATTEMPTS):
-            area = random.uniform(*self.config.erase_area) * height * width
-            aspect = random.uniform(*self.config.erase_aspect)
+            area = _between(random, self.config.erase_area) * height * width
+            aspect = _between(random, self.config.erase_aspect)
             tall, wide = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
             if 0 < tall < height and 0 < wide < width:
                 return int(random.integers(0, height - tall + 1)), int(random.integers(0, width - wide + 1)), tall, wide
         return 0, 0, 0, 0
 
 
-def shift(pixels: Pixels, down: int, right: int, fill: int) -> Pixels:
-    """A copy that shows `pixels` from row `down` and column `right` on; what lies outside is `fill`."""
+def shift(pixels: Pixels, down: int, right: int, fill: int, out: Pixels) -> None:
+    """Fill `out` with `pixels` from row `down` and column `right` on; what lies outside is `fill`.
+
+    Args:
+        pixels, out: `(H, W, 3)`, each without gaps in memory.
+    """
     height, width = pixels.shape[:2]
-    out = np.full_like(pixels, fill)
-    rows, columns = height - abs(down), width - abs(right)
-    if rows > 0 and columns > 0:
-        to = out[max(-down, 0) : max(-down, 0) + rows, max(-right, 0) : max(-right, 0) + columns]
-        to[...] = pixels[max(down, 0) : max(down, 0) + rows, max(right, 0) : max(right, 0) + columns]
-    return out
+    if abs(down) >= height or abs(right) >= width:
+        out[...] = fill
+        return
+    # One copy of all bytes, moved along: what runs over into a neighbouring row lies in the border, which comes next.
+    source, target = pixels.reshape(-1), out.reshape(-1)
+    along = (down * width + right) * 3
+    if along >= 0:
+        target[: len(target) - along] = source[along:]
+    else:
+        target[-along:] = source[:along]
+    if down:
+        (out[height - down :] if down > 0 else out[:-down])[...] = fill
+    if right:
+        (out[:, width - right :] if right > 0 else out[:, :-right])[...] = fill
+
+
+def _between(random: np.random.Generator, range_: tuple[float, float]) -> float:
+    """The number that `random.uniform(*range_)` gives, sooner."""
+    low, high = range_
+    return low + (high - low) * random.random()
+
+
+def _jittered(pixels: Pixels, jitter: tuple[tuple[str, float], ...]) -> Pixels:
+    picture = Image.fromarray(pixels)
+    for name, factor in jitter:
+        picture = _ENHANCE[name](picture).enhance(factor)
+    return np.array(picture)

@@ -25,7 +25,7 @@ BEST, INTERRUPTED, LOCK = "best.pt", "interrupted.pt", ".in-use"
 EPOCH = re.compile(r"epoch_(\d+)\.pt")
 
 FREE = re.compile(
-    r"name|output\..*|test\..*|retrieval\..*|data\.(root|target|target_root|workers)|model\.pretrained"
+    r"name|output\..*|test\..*|retrieval\..*|data\.(root|target|target_root|workers|cache|cache_folder)|model\.pretrained"
     r"|train\.(epochs|evaluate_every|checkpoint_every|keep|best|log_every|restart)"
 )
 """Keys that may change between stopping and going on: they do not change what is learned from which pictures."""

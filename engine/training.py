@@ -19,6 +19,7 @@ from common.files import write_text
 from common.progress import watched
 from configs.loader import dump, plain
 from configs.schema import Config
+from data.cache import open_cache
 from data.loader import PictureLoader, Pictures
 from data.samplers import build_batches
 from data.transforms import Augmentation, Preprocessing
@@ -105,7 +106,8 @@ class _Run:
 
         batches = build_batches(config.batches, training_set.labels, training_set.domain, config.seed, rank, world)
         augmentation = Augmentation(config.data.augment, preprocessing)
-        pictures = Pictures(training_set.file, preprocessing, augmentation, config.seed)
+        self.cache = open_cache(config.data, training_set.splits, preprocessing, idist.get_nproc_per_node())
+        pictures = Pictures(training_set.file, preprocessing, augmentation, config.seed, self.cache)
         self.batches = batches
         self.loader = closing.enter_context(
             PictureLoader(pictures, batches, config.data.workers, device.type == "cuda")
@@ -213,7 +215,8 @@ class _Run:
         Stages(self.method, config.epochs, self.config.seed).attach(trainer)
         LearningRates(optimizers, schedules, config.epochs).attach(trainer)
         NonFiniteLoss(training_set.file).attach(trainer)
-        view = PlainView(training_set, self.preparing, self.config.test.batch_size, self.config.data.workers)
+        batch_size, workers = self.config.test.batch_size, self.config.data.workers
+        view = PlainView(training_set, self.preparing, batch_size, workers, self.cache)
         for handler in self.method.handlers(view):
             handler.attach(trainer)
         if self.state.averaged is not None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from common.contracts import Batch
+from data.cache import PictureCache
 from data.loader import PictureLoader, Pictures, WholeBatches
 from data.training_set import TrainingSet
 from engine.handlers.prepare import PrepareBatch
@@ -18,17 +19,25 @@ class PlainView:
     Args:
         preparing: the handler that labels the run's batches; its columns are the ones handlers may change.
         batch_size, workers: of the loader that reads the pictures.
+        cache: of the training pictures.
 
     Example:
         >>> for batch in view.pictures(range(rank, len(view.facts.labels), world)):
         ...     remember(batch.index, embedder(batch.images).vector)
     """
 
-    def __init__(self, training_set: TrainingSet, preparing: PrepareBatch, batch_size: int, workers: int) -> None:
+    def __init__(
+        self,
+        training_set: TrainingSet,
+        preparing: PrepareBatch,
+        batch_size: int,
+        workers: int,
+        cache: PictureCache | None = None,
+    ) -> None:
         self.facts = preparing.facts
         self.hidden_labels = torch.tensor(training_set.hidden_labels(), device=preparing.device)
         self._preparing = preparing
-        self._pictures = Pictures(training_set.file, preparing.preprocessing)
+        self._pictures = Pictures(training_set.file, preparing.preprocessing, cache=cache)
         self._batch_size, self._workers = batch_size, workers
 
     def pictures(self, rows: Sequence[int]) -> Iterator[Batch]:

@@ -84,8 +84,10 @@ def test_a_batch_is_what_the_augmentation_makes_of_its_rows(rows: TrainingSet) -
         assert batch.rows.tolist() == [key.row for key in keys]
         for number, key in enumerate(keys):
             draw = augmentation.draw(np.random.default_rng((1, 1, place)))
+            expected = np.empty((16, 8, 3), np.uint8)
             with Image.open(rows.file(key.row)) as picture:
-                expected = augmentation.apply(picture.convert("RGB"), draw)
+                small = picture.convert("RGB").resize((8, 16), Image.Resampling.BILINEAR)
+            augmentation.write(np.array(small), draw, expected)
             np.testing.assert_array_equal(batch.pixels[number], expected)
             assert batch.geometry[number].tolist() == list(draw.geometry)
             place += 1
@@ -119,6 +121,14 @@ def test_every_draw_is_its_own(rows: TrainingSet) -> None:
     first, second = epoch_of(training(rows), 1), epoch_of(training(rows), 2)
     geometries = [tuple(line) for batch in first + second for line in batch.geometry.tolist()]
     assert len(set(geometries)) > 0.9 * len(geometries)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**32 - 1, 2**32, 2**70])
+def test_a_picture_s_generator_is_seed_epoch_and_place(rows: TrainingSet, seed: int) -> None:
+    augmentation = Augmentation(Augment(), SMALL)
+    for epoch, position in ((1, 0), (2, 5), (300, 2**31)):
+        draw = augmentation.draw(np.random.default_rng((seed, epoch, position)))
+        assert pictures(rows, Augment(), seed)[Key(0, epoch, position)].geometry == draw.geometry
 
 
 def test_the_global_generators_change_nothing(rows: TrainingSet) -> None:
