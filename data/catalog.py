@@ -54,7 +54,7 @@ def find(name: str, root: Path | None = None, catalog: Path = CATALOG) -> Datase
     if name not in entries and name not in READERS:
         raise UserError(f"{unknown_name('dataset', name, {*entries, *READERS})}; add your own to {catalog}")
     entry = entries.get(name, Entry(name))
-    place, named_by = _root(name, root, entry, catalog)
+    place, named_by = root_of(name, root, entry, catalog)
     made = entry.reader in SELF_MADE and named_by == entry.origin  # but not at a place somebody misspelt
     if not place.exists() and not made:
         raise UserError(f"dataset '{name}': {place} does not exist (named by {named_by}). {_other_ways(name, catalog)}")
@@ -93,8 +93,8 @@ def _entry(name: str, value: object, origin: str) -> Entry:
     return Entry(reader, root, options, origin)
 
 
-def _root(name: str, given: Path | None, entry: Entry, catalog: Path) -> tuple[Path, str]:
-    """Where the dataset lies and who says so."""
+def root_of(name: str, given: Path | None, entry: Entry, catalog: Path) -> tuple[Path, str]:
+    """Where a dataset lies, and who says so; raises `UserError` where nobody does."""
     if given is not None:
         return given.expanduser(), "data.root"
     told = os.environ.get(variable(name))

@@ -155,6 +155,7 @@ class Dataset:
         train, query, gallery: a split may be empty (a set to test on only), never unsorted, and has known people only.
         unlabelled: training pictures of which nobody says who is on them, for methods that adapt to them.
         protocol: the name in `retrieval.protocols` by which it is judged.
+        rule: what that comes to: "market", "no-camera" or "cloth-changing".
         published: counts per split, where the authors gave them.
         notes: sentences the user must hear (which version was found, that cameras are unknown).
     """
@@ -167,6 +168,7 @@ class Dataset:
     published: dict[str, Counts] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     unlabelled: Split | None = None
+    rule: str = "market"
 
     @property
     def splits(self) -> dict[str, Split]:

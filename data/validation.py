@@ -66,6 +66,7 @@ def hold_out(dataset: Dataset, share: float, seed: int, pairs: Pairs) -> Dataset
         train.take(np.setdiff1d(held_out, query)),
         dataset.protocol,
         notes=tuple(notes),
+        rule=dataset.rule,
     )
 
 

@@ -16,6 +16,14 @@ NO_CAMERA = "no-camera"
 CLOTH_CHANGING = "cloth-changing"
 
 
+class Unfit(UserError):
+    """A dataset that was read and cannot be judged; it is told along, for those who want to know why."""
+
+    def __init__(self, sentence: str, dataset: Dataset) -> None:
+        super().__init__(sentence)
+        self.dataset = dataset
+
+
 def checked(
     name: str,
     train: Split,
@@ -41,8 +49,9 @@ def checked(
             another one.
 
     Raises:
-        UserError: there are no pictures at all, there are queries but no gallery, no query has a positive, or a
-            picture without a camera is its own positive.
+        UserError: there are no pictures at all.
+        Unfit: there are queries but no gallery, no query has a positive, or a picture without a camera is its own
+            positive.
     """
     (train, query, gallery), dropped = _without_unknown_people({"train": train, "query": query, "gallery": gallery})
     notes += dropped
@@ -50,11 +59,6 @@ def checked(
     if unlabelled is None and not len(train) + len(query) + len(gallery):
         told = f" ({'; '.join(notes)})" if notes else ""
         raise UserError(f"dataset '{name}': {train.root} holds no pictures of known people{told}. {how_to_say(name)}")
-    if len(query) and not len(gallery):
-        raise UserError(
-            f"dataset '{name}': {query.root} has {len(query):,} query pictures but no gallery to search; "
-            f"add the gallery pictures, or remove the query to train on it and evaluate elsewhere (data.target=NAME)"
-        )
     meant = protocol
     if protocol == CLOTH_CHANGING and len(query) and not positives(query, gallery, other_clothes=True).any():
         protocol = MARKET
@@ -63,12 +67,36 @@ def checked(
     if protocol == MARKET and not any(split.cameras for split in judged):
         protocol = NO_CAMERA
         notes += ("no camera is known: protocol no-camera, every picture of the same person counts",)
+    told = named if named is not None and protocol == meant else protocol
+    dataset = Dataset(name, train, query, gallery, told, published or {}, notes, unlabelled, protocol)
     if len(query):
         asked, among = (query, gallery) if protocol != NO_CAMERA else (without_cameras(query), without_cameras(gallery))
-        _refuse_own_positives(name, asked, among)
-        notes += _queries_without_positive(name, asked, among, protocol == CLOTH_CHANGING)
-    told = named if named is not None and protocol == meant else protocol
-    return Dataset(name, train, query, gallery, told, published or {}, notes, unlabelled)
+        problem = _problem(name, asked, among, protocol == CLOTH_CHANGING)
+        if problem:
+            raise Unfit(problem, dataset)
+        dataset = replace(dataset, notes=notes + _lonely(asked, among, protocol == CLOTH_CHANGING))
+    return dataset
+
+
+def _problem(name: str, query: Split, gallery: Split, other_clothes: bool) -> str:
+    """Why queries and gallery cannot be judged; nothing when they can."""
+    if not len(gallery):
+        return (
+            f"dataset '{name}': {query.root} has {len(query):,} query pictures but no gallery to search; "
+            f"add the gallery pictures, or remove the query to train on it and evaluate elsewhere (data.target=NAME)"
+        )
+    both = _own_positives(query, gallery)
+    if both:
+        return (
+            f"dataset '{name}': {len(both):,} pictures without a camera are both query and gallery and would find "
+            f"themselves; first: {both[0]}. Keep each in one of the two"
+        )
+    if not positives(query, gallery, other_clothes).any():
+        return (
+            f"dataset '{name}': none of the {len(query):,} queries in {query.root} has a positive in the gallery: "
+            f"{_why_none(query, gallery)}; first query: {query.paths[0]}"
+        )
+    return ""
 
 
 def positives(query: Split, gallery: Split, other_clothes: bool = False) -> Ints:
@@ -123,34 +151,24 @@ def without_cameras(split: Split) -> Split:
     return replace(split, camids=np.full_like(split.camids, UNKNOWN))
 
 
-def _refuse_own_positives(name: str, query: Split, gallery: Split) -> None:
+def _own_positives(query: Split, gallery: Split) -> list[str]:
     """With a known camera a picture that is in both is junk to itself; without one it would be found at rank 1."""
     without_camera = np.flatnonzero(query.camids == UNKNOWN).tolist()
     in_gallery = set(gallery.paths) if without_camera else set()
-    both = [path for path in (query.paths[row] for row in without_camera) if path in in_gallery]
-    if both:
-        raise UserError(
-            f"dataset '{name}': {len(both):,} pictures without a camera are both query and gallery and would find "
-            f"themselves; first: {both[0]}. Keep each in one of the two"
-        )
+    return [path for path in (query.paths[row] for row in without_camera) if path in in_gallery]
 
 
-def _queries_without_positive(name: str, query: Split, gallery: Split, other_clothes: bool) -> tuple[str, ...]:
+def _lonely(query: Split, gallery: Split, other_clothes: bool) -> tuple[str, ...]:
+    """A note of queries without a positive."""
     lonely = np.flatnonzero(positives(query, gallery, other_clothes) == 0)
     if not len(lonely):
         return ()
-    first = query.paths[int(lonely[0])]
-    if len(lonely) == len(query):
-        raise UserError(
-            f"dataset '{name}': none of the {len(query):,} queries in {query.root} has a positive in the gallery: "
-            f"{_why_none(query, gallery)}; first query: {first}"
-        )
     another = " in another camera" if query.cameras else ""
     if other_clothes:
         another = " in other clothes from another camera"
     return (
         f"{len(lonely):,} of {len(query):,} queries have no positive{another}: "
-        f"they are left out of the scores; first: {first}",
+        f"they are left out of the scores; first: {query.paths[int(lonely[0])]}",
     )
 
 

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import io
-import os
-import signal
-import threading
-import time
-from collections import deque
 from collections.abc import Generator, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 
 from PIL import Image
 
+from common.workers import spread
 from data.street.config import StreetConfig
 from data.street.drawing.picture import draw
 from data.street.layouts import Place, layout_of
@@ -45,18 +38,7 @@ def drawn(part: Path, config: StreetConfig, workers: int) -> Generator[Written, 
         for batch in batches:
             yield from _draw_some(world, part, batch)
         return
-    # Fresh processes, not forks: a fork of a process with threads (torch, a test run) may hang.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (config, part))
-    ahead: deque[Future[list[Written]]] = deque()
-    try:
-        with _interrupts_ignored():
-            ahead.extend(pool.submit(_draw_in_worker, batch) for batch in islice(batches, 3 * workers))
-        while ahead:
-            done = ahead.popleft().result()
-            ahead.extend(pool.submit(_draw_in_worker, batch) for batch in islice(batches, 1))
-            yield from done
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    yield from spread(_draw_in_worker, batches, workers, _prepare, (config, part))
 
 
 def _batches(config: StreetConfig) -> Iterator[list[Place]]:
@@ -91,33 +73,11 @@ _worker: tuple[World, Path] | None = None
 """What a worker process draws from; never set in the parent."""
 
 
-def _start_worker(config: StreetConfig, part: Path) -> None:
+def _prepare(config: StreetConfig, part: Path) -> None:
     global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which stops the workers
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     _worker = World(config), part
-
-
-def _end_with(parent: int) -> None:
-    """End this process soon after `parent`, which may be killed without a chance to end it."""
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(1)
 
 
 def _draw_in_worker(batch: list[Place]) -> list[Written]:
     assert _worker is not None
     return _draw_some(*_worker, batch)
-
-
-@contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """While workers are started they inherit this, so that Ctrl-C never meets one half awake."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
