@@ -57,6 +57,12 @@ class Term(Section):
     from_epoch: int = Field(1, ge=1)
     until_epoch: int | None = Field(None, ge=1)
 
+    @model_validator(mode="after")
+    def _some_epoch(self) -> Term:
+        if self.until_epoch is not None and self.until_epoch < self.from_epoch:
+            raise ValueError(f"until_epoch {self.until_epoch} is before from_epoch {self.from_epoch}")
+        return self
+
     def at(self, epoch: int) -> float:
         """The weight in `epoch` (1-based); 0 outside the term's epochs."""
         over = self.until_epoch is not None and epoch > self.until_epoch

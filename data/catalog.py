@@ -39,11 +39,12 @@ class Entry:
     origin: str = ""
 
 
-def find(name: str, root: Path | None = None, catalog: Path = CATALOG) -> Dataset:
+def find(name: str, root: Path | None = None, catalog: Path = CATALOG, key: str = "data.root") -> Dataset:
     """Read a dataset by its name.
 
     Args:
         name: a name in the catalog; with a root also the name of a reader.
+        key: what gave the root, for errors.
         root: where it lies. Without it the variable REID_ROOT_<NAME> decides, then the catalog.
 
     Raises:
@@ -54,7 +55,7 @@ def find(name: str, root: Path | None = None, catalog: Path = CATALOG) -> Datase
     if name not in entries and name not in READERS:
         raise UserError(f"{unknown_name('dataset', name, {*entries, *READERS})}; add your own to {catalog}")
     entry = entries.get(name, Entry(name))
-    place, named_by = root_of(name, root, entry, catalog)
+    place, named_by = root_of(name, root, entry, catalog, key)
     made = entry.reader in SELF_MADE and named_by == entry.origin  # but not at a place somebody misspelt
     if not place.exists() and not made:
         raise UserError(f"dataset '{name}': {place} does not exist (named by {named_by}). {_other_ways(name, catalog)}")
@@ -93,10 +94,10 @@ def _entry(name: str, value: object, origin: str) -> Entry:
     return Entry(reader, root, options, origin)
 
 
-def root_of(name: str, given: Path | None, entry: Entry, catalog: Path) -> tuple[Path, str]:
+def root_of(name: str, given: Path | None, entry: Entry, catalog: Path, key: str = "data.root") -> tuple[Path, str]:
     """Where a dataset lies, and who says so; raises `UserError` where nobody does."""
     if given is not None:
-        return given.expanduser(), "data.root"
+        return given.expanduser(), key
     told = os.environ.get(variable(name))
     if told:
         return Path(told).expanduser(), f"the environment variable {variable(name)}"

@@ -34,11 +34,13 @@ def average_batch_statistics(module: nn.Module) -> None:
 
 
 def broadcast_state(module: nn.Module) -> None:
-    """Give every process the parameters and buffers of process 0."""
+    """Give every process the parameters and buffers of process 0, but for modules that are `spread` over them."""
     if idist.get_world_size() > 1:
         with torch.no_grad():
-            for tensor in module.state_dict().values():
-                dist.broadcast(tensor, src=0)
+            for part in module.modules():
+                if not getattr(part, "spread", False):
+                    for tensor in (*part.parameters(recurse=False), *part.buffers(recurse=False)):
+                        dist.broadcast(tensor, src=0)
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ from common.errors import UserError, did_you_mean
 from configs.schema import Config
 from data.catalog import find
 from data.samplers import build_batches
-from data.samples import Dataset, require
+from data.samples import Dataset, Split, require
 from data.training_set import TrainingSet
 from data.transforms import Preprocessing
 from engine.checkpoint import Checkpoint
@@ -115,7 +115,7 @@ def prepare(config: Config, world: int) -> Prepared:
     sources = [require(find(name, root), "train") for name, root in config.data.sources]
     judged = (config.target, config.target_root)
     same = config.data.sources.index(judged) if judged in config.data.sources else None
-    target = find(*judged) if same is None else sources[same]
+    target = find(*judged, key="data.target_root") if same is None else sources[same]
     adapted = target if adapts else None
     if adapted is not None:
         _check_target(config, sources, adapted)
@@ -187,6 +187,12 @@ def _check_target(config: Config, sources: Sequence[Dataset], target: Dataset) -
             f"{asking}, and the target '{target.name}' is what it learns from as the source; set data.target (and"
             " data.target_root) to another dataset"
         )
+    twice = _files(pictures) & {file for source in sources for file in _files(source.train)}
+    if twice:
+        raise UserError(
+            f"{asking}, and {len(twice):,} of those of '{target.name}' are also learned from with their labels, such as"
+            f" {min(twice)}; give the two other pictures"
+        )
     if not len(pictures):
         raise UserError(
             f"{asking}, and dataset '{target.name}' at {target.train.root} has none; choose another data.target, or a"
@@ -199,6 +205,11 @@ def _check_target(config: Config, sources: Sequence[Dataset], target: Dataset) -
             f" does not tell it of {without_camera} of {len(pictures)} training pictures; methods that do not:"
             f" {others}"
         )
+
+
+def _files(split: Split) -> set[str]:
+    root = split.root.resolve()
+    return {f"{root}/{path}" for path in split.paths}
 
 
 def _check_names(config: Config, training_set: TrainingSet) -> None:

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from common.errors import UserError
 from common.files import make_folder
-from configs.loader import differences, plain
+from configs.loader import differences, parse, plain
 from configs.schema import Config
 from engine.checkpoint import Checkpoint, load_checkpoint, require_card
+from modeling.methods import method_class, options_of
 
 BEST, INTERRUPTED, LOCK = "best.pt", "interrupted.pt", ".in-use"
 
@@ -126,7 +125,9 @@ def to_resume(config: Config, pictures: str) -> Checkpoint | None:
             f"the run '{config.name}' is finished: {done} of {wanted} epochs, last checkpoint {path}. Raise"
             f" train.epochs to go on, {anew}"
         )
-    changed = [key for key in differences(_filled(card["config"]), plain(config)) if not FREE.fullmatch(key)]
+    free = {f"options.{name}" for name in method_class(config.method).free_options}
+    keys = differences(_filled(card["config"]), _filled(plain(config)))
+    changed = [key for key in keys if key not in free and not FREE.fullmatch(key)]
     if changed:
         raise UserError(
             f"the run '{config.name}' was started with other settings than now ({', '.join(changed)}), so {path} cannot"
@@ -141,9 +142,8 @@ def to_resume(config: Config, pictures: str) -> Checkpoint | None:
 
 
 def _filled(settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A card's configuration with the keys that came since, at their defaults; the method's own stay as they are."""
-    known = {key: value for key, value in settings.items() if key != "options"}
+    """A configuration with the keys that came since it was written, at their defaults."""
     try:
-        return {**plain(Config.model_validate(known)), "options": settings.get("options")}
-    except ValidationError:  # of keys that went since, which are then named as different
+        return plain(parse(settings, options_of))
+    except UserError:  # of keys that went since, which are then named as different
         return settings

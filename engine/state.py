@@ -30,6 +30,7 @@ class RunState:
         card: what does not change while the run lasts.
         best: the best score so far.
         scores: the last evaluation with its epoch, ready for the card.
+        lost: what the last checkpoint lacks, in words, because other processes were gone.
     """
 
     method: Method
@@ -40,6 +41,7 @@ class RunState:
     averaged: EMAHandler | None = None
     best: float | None = None
     scores: dict[str, Any] = field(default_factory=dict)
+    lost: str = ""
 
     def network(self) -> Embedder:
         """The embedder as a checkpoint would give it to `eval.py`: averaged if so configured, float32."""
@@ -62,8 +64,7 @@ class RunState:
         Args:
             alone_at: when the other processes are gone: the iteration that was finished last.
         """
-        if alone_at is not None:
-            self.method.left_alone()
+        self.lost = self.method.left_alone() if alone_at is not None else ""
         full = self.amp.float32_state(self.method)
         rest = {name: value for name, value in full.items() if not name.startswith(EMBEDDER)}
         model = {name.removeprefix(EMBEDDER): value for name, value in full.items() if name.startswith(EMBEDDER)}

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -264,6 +265,9 @@ class _Run:
         """Say what is about to be trained, on what and where it goes."""
         config, folders = self.config, self.folders
         world = idist.get_world_size()
+        for name, term in self.method.terms().items():
+            if term.weight and term.from_epoch > config.train.epochs:
+                logger.info("loss '%s' begins in epoch %d, after the last one", name, term.from_epoch)
         for dataset in (*self.prepared.datasets, *self.prepared.validation):
             logger.info("%s", dataset.summary())
         learned = [
@@ -309,4 +313,5 @@ class _Run:
         self.trainer.load_state_dict(position)
         if not self._judged_alike(checkpoint.card):
             self.state.best = None
+        self.prepared = replace(self.prepared, checkpoint=None)  # a whole copy of everything
         logger.info("going on after %d of %d iterations", iteration, length * self.config.train.epochs)

@@ -47,7 +47,7 @@ class Comparison:
         memory_camids: `(n,)` int64, the rows' cameras.
         filled: `(n,)` bool, the rows that hold a feature.
         first: the memory row of column 0.
-        team: who holds the other rows. With several processes `B` counts the samples of all of them.
+        team: who holds the other rows. Of a memory that is spread over them, `B` counts the samples of all.
         mine: which of the samples are this process's.
     """
 
@@ -151,18 +151,29 @@ class ExemplarMemory(nn.Module):
         """`(b,)` the lengths of rows `(b,)`."""
         return self.lengths[rows]
 
-    def checksum(self) -> Tensor:
-        """`(1, D)` int64, the sums over all rows of their bits read as whole numbers: exact in whatever order."""
-        bits = self.rows.view(torch.int32 if self.rows.element_size() == 4 else torch.int64)
-        return bits.sum(dim=0, keepdim=True, dtype=torch.int64)
+    def checksum(self) -> Tensor | None:
+        """`(1, D + 1)` int64 that differs where memories do, which processes that share one can compare.
 
-    def left_alone(self) -> None:
-        """The other processes are gone, and whatever needs them must do without."""
+        Sums over the rows of their bits, read as whole numbers, each times an odd number of its own: exact in whatever
+        order. The last is of lengths and of what is filled.
+        """
+        count, whole = len(self.rows), torch.int32 if self.rows.element_size() == 4 else torch.int64
+        odd = 2 * torch.arange(count, device=self.rows.device) * 0x9E3779B97F4A7C1 + 1
+        total = torch.zeros(self.rows.shape[1], dtype=torch.int64, device=self.rows.device)
+        for start in range(0, count, 1 << 12):
+            piece = slice(start, start + (1 << 12))
+            total += (self.rows[piece].view(whole).long() * odd[piece, None]).sum(dim=0)
+        rest = ((2 * self.lengths.view(whole).long() + self.filled) * odd).sum()
+        return torch.cat([total, rest[None]])[None]
+
+    def left_alone(self) -> str:
+        """The other processes are gone, and whatever needs them must do without; what is lost, if anything."""
+        return ""
 
     @property
-    def share_filled(self) -> float:
-        """The share of rows that hold a feature; waits for the device."""
-        return float(self.filled.float().mean())
+    def share_filled(self) -> Tensor:
+        """The share of rows that hold a feature, a scalar."""
+        return self.filled.float().mean()
 
 
 LONGEST = float(1 << 20)

@@ -34,13 +34,14 @@ class ShardedMemory(ExemplarMemory):
 
     Losses and gradients are those of the whole memory. Features of all processes are gathered, each compares them
     with its own rows, what the losses need of a row (maxima and sums) is put together over the team, and the gradients
-    come back added up. So all methods but `read` are for all processes at once, each with as many samples.
+    come back added up. So all methods but `read` and `write` are for all processes at once, each with as many samples.
 
     `read`, `rows`, `lengths`, `filled` and `camids` are of this process's part.
 
-    The state is that of an `ExemplarMemory`: the whole rows, the same on every process, to be loaded by any number of
-    processes, or by one that keeps them all. Each process holds a second, whole copy while it makes one. Where the
-    others are gone (a rescue after a failure), `left_alone` makes a state that has their rows as not filled.
+    The state of process 0 is that of an `ExemplarMemory`: the whole rows, put together piece by piece in main memory,
+    to be loaded by any number of processes, or by one that keeps them all. All processes must ask for theirs at once;
+    those of the others have the rows that they hold. Where the others are gone (a rescue after a failure), `left_alone`
+    makes a state that has their rows as not filled.
 
     Args:
         camids: `(N,)` int64, the camera of every row of the whole memory.
@@ -50,10 +51,13 @@ class ShardedMemory(ExemplarMemory):
     Attributes:
         first: the memory row of this part's row 0.
         size: N.
+        spread: no process has what another has.
 
     Raises:
         UserError: there are more processes than rows.
     """
+
+    spread = True
 
     def __init__(self, camids: Tensor, channels: int, team: Team | None = None) -> None:
         team = all_processes() if team is None else team
@@ -103,15 +107,16 @@ class ShardedMemory(ExemplarMemory):
         """Likewise."""
         return self._from_holders(self.lengths, rows)
 
-    def checksum(self) -> Tensor:
-        return self.team.total(super().checksum())
+    def checksum(self) -> None:
+        """There is nothing to compare."""
 
-    def left_alone(self) -> None:
-        self.team = ALONE
+    def left_alone(self) -> str:
+        held, self.team = self.size - len(self.rows), ALONE
+        return f"{held:,} of {self.size:,} exemplars, which the other processes held" if held else ""
 
     @property
-    def share_filled(self) -> float:
-        return float(self.team.total(self.filled.sum())) / self.size
+    def share_filled(self) -> Tensor:
+        return self.team.total(self.filled.sum()) / self.size
 
     def _from_holders(self, values: Tensor, rows: Tensor) -> Tensor:
         """What `values`, one per row, are at memory rows `(b,)`, whoever holds them."""
@@ -128,14 +133,21 @@ class ShardedMemory(ExemplarMemory):
 
     @torch.no_grad()
     def _whole(self, part: Tensor) -> Tensor:
-        """The parts of all processes, each added to the zeros of the others."""
-        whole = part.new_zeros(self.size, *part.shape[1:])
-        whole[self.first : self.first + len(part)] = part
+        """The parts of all processes, on process 0 alone."""
+        if self.team.world == 1 and len(part) == self.size:
+            return part
+        whole = torch.zeros(self.size if self.team.rank == 0 else 0, *part.shape[1:], dtype=part.dtype)
         for start in range(0, self.size, PIECE):
-            piece = whole[start : start + PIECE]
-            numbers = piece.byte() if piece.dtype == torch.bool else piece
-            piece.copy_(self.team.total(numbers))
-        return whole
+            after = min(start + PIECE, self.size)
+            piece = part.new_zeros(after - start, *part.shape[1:])
+            low, high = max(start, self.first), min(after, self.first + len(part))
+            if low < high:
+                piece[low - start : high - start] = part[low - self.first : high - self.first]
+            # One process has numbers where the others have zeros.
+            total = self.team.total(piece.byte() if piece.dtype == torch.bool else piece)
+            if self.team.rank == 0:
+                whole[start:after] = total.to(whole)
+        return whole if self.team.rank == 0 else part
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         errors: list[str] = rest[-1]

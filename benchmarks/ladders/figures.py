@@ -67,8 +67,13 @@ class Verdict:
     figures: str
 
     @classmethod
-    def of(cls, better: Spread | None, than: Spread | None) -> Verdict:
-        """Whether `better` is above `than` by more than the noise; None for a row that has not been run."""
+    def of(cls, better: Spread | None, than: Spread | None, by: float = 0.0, or_equal: bool = False) -> Verdict:
+        """Whether `better` is above `than` by more than the noise; None for a row that has not been run.
+
+        Args:
+            by: and by at least so many points.
+            or_equal: or not below it by more than the noise.
+        """
         if better is None or than is None:
             return cls(None, "not run yet")
         difference = better.mean - than.mean
@@ -78,7 +83,8 @@ class Verdict:
             return cls(None, f"{told}; one seed does not tell the noise")
         if not least:
             return cls(None, f"{told}; the seeds do not differ, so nothing is known of the noise")
-        return cls(difference > least, f"{told}, noise {least:.1f}")
+        held = difference > -least if or_equal else difference > least and difference >= by
+        return cls(held, f"{told}, noise {least:.1f}")
 
     def __str__(self) -> str:
         word = {True: "held", False: "not held", None: "cannot be told"}[self.held]

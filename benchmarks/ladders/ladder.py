@@ -58,14 +58,22 @@ class Measure:
 
 @dataclass(frozen=True)
 class Claim:
-    """That row `better` is above row `than` in measure `measure` by more than the noise (`figures.py`)."""
+    """That row `better` is above row `than` in measure `measure` by more than the noise (`figures.py`).
+
+    Attributes:
+        by: and by at least so many points.
+        or_equal: or not below it by more than the noise.
+    """
 
     better: str
     than: str
     measure: str
+    by: float = 0.0
+    or_equal: bool = False
 
     def __str__(self) -> str:
-        return f'"{self.better}" above "{self.than}" in {self.measure}'
+        how = "not below" if self.or_equal else f"{self.by:g} above" if self.by else "above"
+        return f'"{self.better}" {how} "{self.than}" in {self.measure}'
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from benchmarks.ladders.climb import duration
 from benchmarks.ladders.figures import Spread, Verdict
-from benchmarks.ladders.ladder import Ladder, Measure, Row
+from benchmarks.ladders.ladder import Claim, Ladder, Measure, Row
 from benchmarks.ladders.records import Record, Records
 from benchmarks.ladders.runs import Plan
 from common.errors import UserError
@@ -84,11 +84,12 @@ class Results:
 
     def verdicts(self) -> list[str]:
         """A line for each claim."""
-        measures = {measure.name: measure for measure in self.plan.ladder.measures}
-        return [
-            f"{claim}: {Verdict.of(*(self.spread(row, measures[claim.measure]) for row in (claim.better, claim.than)))}"
-            for claim in self.plan.ladder.claims
-        ]
+        return [f"{claim}: {self._verdict(claim)}" for claim in self.plan.ladder.claims]
+
+    def _verdict(self, claim: Claim) -> Verdict:
+        measure = next(one for one in self.plan.ladder.measures if one.name == claim.measure)
+        better, than = self.spread(claim.better, measure), self.spread(claim.than, measure)
+        return Verdict.of(better, than, by=claim.by, or_equal=claim.or_equal)
 
     def cells(self) -> list[list[str]]:
         """The table with its head."""

@@ -87,10 +87,11 @@ class Checkpoints:
             path = self.folders.checkpoints / INTERRUPTED
             try:
                 save_checkpoint(self.state.capture(alone_at=self._finished), path)
-            except CannotSave as problem:  # what failed first is what must be told last
-                logger.info("%s", problem)
+            except (CannotSave, RuntimeError, MemoryError) as problem:  # what failed first is what must be told last
+                logger.info("nothing could be saved: %s", problem)
                 return
-            logger.info("saved %s; once the cause is mended, the same command goes on from here", path)
+            without = f" without {self.state.lost}" if self.state.lost else ""
+            logger.info("saved %s%s; once the cause is mended, the same command goes on from here", path, without)
 
     def _save(self, checkpoint: Checkpoint, paths: list[Path]) -> None:
         """Process 0 writes; when it cannot, all processes stop."""

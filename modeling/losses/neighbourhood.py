@@ -34,13 +34,11 @@ class Found:
     Attributes:
         neighbours: how many neighbours a sample has on average.
         top: the mean similarity of the most similar candidate, over samples that have a candidate.
-        share: the share of samples with a neighbour.
-        passed: the share of samples whose neighbours pass the gate; `share` without a gate.
+        passed: the share of samples that have neighbours, and whose neighbours pass the gate where there is one.
     """
 
     neighbours: Tensor
     top: Tensor
-    share: Tensor
     passed: Tensor
 
 
@@ -142,7 +140,9 @@ class NeighbourhoodLoss(nn.Module):
                 passes = has if self.gate is None else has & (mean > self.gate)
                 loss = pull.where(passes, 0).sum() / _shared(has.sum())
                 losses[term] = loss + instance if term == home and not self.instance_apart else loss
-                found[term] = Found(count.mean(), _mean(top, top.isfinite()), has.float().mean(), passes.float().mean())
+                told = top.isfinite()
+                average = top.where(told, 0).sum() / told.sum().clamp(min=1)
+                found[term] = Found(count.mean(), average, passes.float().mean())
             if "instance" in asked:
                 losses["instance"] = instance
         return NeighbourhoodLosses(**losses, found=found)

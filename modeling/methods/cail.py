@@ -71,7 +71,7 @@ class CailOptions(Section):
     mix_from: int = Field(2, ge=2)  # epoch; in the first one the memory is filled
     alpha: float = Field(0.6, gt=0)  # λ ~ Beta(alpha, alpha)
     neighbor_mode: Literal[0, 1] = 1  # 1: neighbours camera by camera; 0: whatever the camera
-    neighbor_eps: float = Field(0.8, gt=0, le=1)  # neighbours are above this part of the greatest similarity
+    neighbor_eps: float = Field(0.8, gt=0, lt=1)  # neighbours are above this part of the greatest similarity
     scale: float = Field(10.0, gt=0)  # inverse temperature of similarities
     momentum: float = Field(0.6, ge=0, lt=1)  # of the memory's rows
     overwrite_until: int = Field(1, ge=0)  # up to this epoch a row is replaced, not averaged
@@ -88,12 +88,15 @@ class CailOptions(Section):
     negatives: int = Field(0, ge=0)  # further target rows that a mixed picture is told apart from
     instance: Instance | None = None  # the picture's own exemplar as a term of its own, no longer a part of intra
     statistics: Literal["target", "both"] = "target"  # domains whose running statistics the neck keeps
-    align: bool = False  # exemplars stand in as classes as the neck would have them were they of the source
+    align: bool = False  # exemplars stand in as classes as the neck would have them were they of the source; each
+    # process goes by its own running statistics, which are averaged at the end of an epoch
 
     @model_validator(mode="after")
     def _together(self) -> CailOptions:
         if self.align and self.statistics != "both":
             raise ValueError("align moves exemplars by the statistics of both domains; set statistics to both")
+        if not self.mix and (self.negatives or self.align):
+            raise ValueError("negatives and align are of mixup; set mix, or leave them out")
         if self.sharded and not self.sync:
             raise ValueError("sharded spreads one memory over all processes; sync=false gives each a memory of its own")
         if self.sharded and self.negatives:
@@ -109,6 +112,7 @@ class Cail(Method):
     """
 
     Options = CailOptions
+    free_options = frozenset({"sharded", "diagnose_every"})
     adapts = True
     embedder: GlobalEmbedder
 
@@ -177,7 +181,9 @@ class Cail(Method):
             losses |= {name: weight * getattr(near, name) for name, weight in weights.items()}
             for name, found in near.found.items():
                 metrics |= {f"{name} neighbours": found.neighbours, f"{name} top": found.top}
-        metrics["memory filled"] = self.memory.filled.float().mean()
+                if self.options.gate is not None:
+                    metrics[f"{name} passed"] = found.passed
+        metrics["memory filled"] = self.memory.share_filled
         yield Update(losses, metrics=metrics, kept={FEATURES: target.detach(), ROWS: rows})
 
     def _pooled(self, images: Tensor) -> Tensor:
@@ -232,8 +238,8 @@ class Cail(Method):
             handlers.append(NeighbourPrecision(self.memory, self.neighbourhood, *target, options.diagnose_every))
         return handlers
 
-    def left_alone(self) -> None:
-        self.memory.left_alone()
+    def left_alone(self) -> str:
+        return self.memory.left_alone()
 
     def momentum(self, epoch: int) -> float:
         """Of the memory: rows are replaced at first, later averaged."""

@@ -140,11 +140,13 @@ class Method(nn.Module, ABC):
     """A system: an embedder, what is trained around it, and the steps of its training.
 
     Attributes:
+        free_options: keys of `options:` that may change between stopping and going on, since nothing learned does.
         adapts: whether it also learns from the target's training pictures, without their identities. Then the
             training set holds them after the source's (`Facts.domain`), and a batch is half and half.
     """
 
     Options: ClassVar[type[Section]] = Section
+    free_options: ClassVar[frozenset[str]] = frozenset()
     adapts: ClassVar[bool] = False
 
     def __init__(self, embedder: Embedder) -> None:
@@ -182,6 +184,9 @@ class Method(nn.Module, ABC):
         """Ignite handlers the method brings (mixup, memory write, pseudo-labels)."""
         return ()
 
-    def left_alone(self) -> None:
-        """The other processes are gone: the state that is saved next must not wait for them."""
-        return
+    def left_alone(self) -> str:
+        """The other processes are gone: the state that is saved next must not wait for them.
+
+        Returns what it will lack, in words; nothing when it is whole.
+        """
+        return ""

@@ -149,7 +149,7 @@ def test_changed_settings_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"method": "other"},
+        {"method": "cail"},
         {"seed": 9},
         {"data": {"source": "duke"}},
         {"data": {"height": 128}},

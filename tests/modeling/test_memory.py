@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -181,6 +183,23 @@ def test_a_length_is_that_of_the_latest_feature() -> None:
     assert memory.latest_lengths(torch.tensor([1, 2, 3])).tolist() == [3.0, 5.0, 0.0]
     memory.write(torch.tensor([[0, 0, 0, 45.25], [torch.nan, 0, 0, 0]]), torch.tensor([2, 1]), 0.6)
     assert memory.lengths.tolist() == [0.0, 3.0, 45.25, 0.0]
+
+
+def test_a_checksum_tells_any_two_memories_apart() -> None:
+    memory = filled_memory(5, 4)
+    before = memory.checksum()
+    assert before is not None
+    assert torch.equal(before, filled_memory(5, 4).checksum())  # type: ignore[arg-type]  # whole memories have one
+    changes: dict[str, Callable[[ExemplarMemory], object]] = {
+        "rows that changed places": lambda other: other.rows.copy_(other.rows[[1, 0, 2, 3, 4]]),
+        "one digit": lambda other: other.rows[3].mul_(1 + 1e-7),
+        "one that is not filled": lambda other: other.filled[2].fill_(False),
+        "a length": lambda other: other.lengths[4].mul_(1.5),
+    }
+    for what, change in changes.items():
+        other = filled_memory(5, 4)
+        change(other)
+        assert not torch.equal(before, other.checksum()), what  # type: ignore[arg-type]
 
 
 def test_the_state_holds_rows_and_what_is_filled() -> None:

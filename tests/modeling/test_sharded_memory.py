@@ -21,7 +21,7 @@ from modeling.handlers.neighbour_precision import NeighbourPrecision
 from modeling.losses.neighbourhood import NeighbourhoodLoss
 from modeling.memory import ExemplarMemory, Team
 from modeling.methods.method import Update
-from modeling.sharded_memory import ShardedMemory, all_processes
+from modeling.sharded_memory import KEPT, ShardedMemory, all_processes
 from tests.engine.toys import Scripted, trainer_of
 
 T = TypeVar("T")
@@ -96,19 +96,23 @@ def train(memory: ExemplarMemory, team: Team, mode: str, options: dict[str, Any]
         memory.write(everyones, rows, 0.6)
     names = ("values", "gradients", "exemplars", "written", "latest lengths")
     kept = {name: torch.stack([step[place] for step in told]) for place, name in enumerate(names)}
-    return {**kept, **memory.state_dict(), "share": torch.tensor(memory.share_filled)}
+    return {**kept, **memory.state_dict(), "share": memory.share_filled.float()}
 
 
-def test_the_checksum_is_that_of_the_whole() -> None:
-    def told(memory: ExemplarMemory) -> list[int]:
-        memory.write(*batch(0, 8), 0.0)
-        before = memory.checksum()[0].tolist()
-        memory.write(*batch(1, 8), 0.6)
-        assert before != memory.checksum()[0].tolist()
-        return before
+def test_a_whole_state_is_made_nowhere_but_on_process_0() -> None:
+    def made(team: Team) -> int:
+        memory = ShardedMemory(camids(), CHANNELS, team)
+        return sum(value.numel() for value in memory.state_dict().values())
 
-    whole = told(ExemplarMemory(camids(), CHANNELS))
-    assert together(2, lambda team: told(ShardedMemory(camids(), CHANNELS, team))) == [whole] * 2
+    whole = ROWS * (CHANNELS + 2)
+    first, *others = together(3, made)
+    assert first == whole
+    assert sum(others) < whole
+
+
+def test_there_is_no_checksum_of_parts() -> None:
+    memory: ExemplarMemory = ShardedMemory(camids(), CHANNELS, Team(0, 2))
+    assert memory.checksum() is None
 
 
 SETTINGS: list[tuple[str, dict[str, Any]]] = [
@@ -119,8 +123,11 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
 
 
 def expected(world: int, rank: int, mode: str, options: dict[str, Any]) -> dict[str, Tensor]:
-    """What a memory that holds all rows says to one of several processes."""
-    return train(ExemplarMemory(camids(), CHANNELS), Team(rank, world), mode, options)
+    """What a memory that holds all rows says to one of several processes; of its state, all on process 0 and on the
+    others what they hold."""
+    told = train(ExemplarMemory(camids(), CHANNELS), Team(rank, world), mode, options)
+    held = slice(rank * ROWS // world, (rank + 1) * ROWS // world) if rank else slice(None)
+    return {name: value[held] if name in KEPT else value for name, value in told.items()}
 
 
 def compare(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> None:
@@ -146,17 +153,18 @@ def test_the_state_fits_any_number_of_processes() -> None:
         return memory.state_dict()
 
     first, *others = together(3, trained)
+    held = [first["rows"][ROWS // 3 : 2 * ROWS // 3], first["rows"][2 * ROWS // 3 :]]
     assert set(first) == {"rows", "lengths", "filled"}
     assert 0 < first["filled"].sum() < ROWS
-    assert all(torch.equal(state[name], first[name]) for state in others for name in first)
+    assert all(torch.equal(state["rows"], part) for state, part in zip(others, held, strict=True))
 
     def went_on(team: Team) -> tuple[dict[str, Tensor], int]:
         memory = ShardedMemory(camids(), CHANNELS, team)
         memory.load_state_dict(first)
         return memory.state_dict(), len(memory.rows)
 
-    (one, held), (_, rest) = together(2, went_on)
-    assert held + rest == ROWS
+    (one, some), (_, rest) = together(2, went_on)
+    assert some + rest == ROWS
     assert all(torch.equal(one[name], first[name]) for name in first)
     whole = ExemplarMemory(camids(), CHANNELS)
     whole.load_state_dict(first)
@@ -167,7 +175,7 @@ def test_the_state_of_one_that_is_left_has_the_rows_of_the_others_empty() -> Non
     def left(team: Team) -> tuple[dict[str, Tensor], slice]:
         memory = ShardedMemory(camids(), CHANNELS, team)
         memory.write(torch.ones(ROWS, CHANNELS), torch.arange(ROWS), 0.0)
-        memory.left_alone()
+        assert memory.left_alone() == f"{ROWS - len(memory.rows)} of {ROWS} exemplars, which the other processes held"
         return memory.state_dict(), slice(memory.first, memory.first + len(memory.rows))
 
     for state, held in together(2, left):

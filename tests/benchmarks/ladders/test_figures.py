@@ -66,6 +66,9 @@ def test_verdicts() -> None:
     low, high, wide = Spread.of([10.0, 11.0, 12.0]), Spread.of([20.0, 21.0, 22.0]), Spread.of([2.0, 21.0, 40.0])
     assert Verdict.of(high, low) == Verdict(True, "21.0 − 11.0 = +10.0, noise 2.3")
     assert Verdict.of(low, high).held is False
+    assert Verdict.of(low, high, or_equal=True).held is False
+    assert Verdict.of(low, low, or_equal=True).held is True
+    assert [Verdict.of(high, low, by=points).held for points in (9.9, 10.1)] == [True, False]
     assert Verdict.of(wide, low).held is False
     assert Verdict.of(low, low).held is False
     assert str(Verdict.of(high, low)) == "held (21.0 − 11.0 = +10.0, noise 2.3)"

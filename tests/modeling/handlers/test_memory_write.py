@@ -93,9 +93,13 @@ def test_what_other_processes_have_seen_is_written_too(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("sync", [True, False])
 def test_memories_that_drift_apart_are_noticed(sync: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "gather_rows", lambda mine: torch.cat([mine, mine + 1]))
+    memory, others = memory_of(), memory_of()
+    memory.rows[0, 0] = others.rows[1, 0] = 1.0  # the same numbers in other rows
+    theirs = others.checksum()
+    assert theirs is not None
+    monkeypatch.setattr(module, "gather_rows", lambda mine: torch.cat([mine, theirs]))
     engine = engine_of()
-    MemoryWrite(memory_of(), lambda epoch: 0.0, sync=sync).attach(engine)
+    MemoryWrite(memory, lambda epoch: 0.0, sync=sync).attach(engine)
     told = pytest.raises(RuntimeError, match="memories differ") if sync else contextlib.nullcontext()
     with told:
         engine.run(range(2), max_epochs=1)

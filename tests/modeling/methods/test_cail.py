@@ -322,7 +322,7 @@ class Again:
     def neighbourhood(self, target: Tensor, name: str) -> tuple[Tensor, dict[str, float]]:
         """The weighted loss of one term, and what is told of it."""
         options = self.options
-        pulls, counts, tops = [], [], []
+        pulls, counts, tops, passed = [], [], [], 0
         for h, row in zip(target, self.rows, strict=True):
             similarities = self.memory @ (h / h.norm())
             values = similarities.tolist()
@@ -332,9 +332,12 @@ class Again:
             tops += [max(values[j] for j in rows if j != row)] if set(rows) - {row} else []
             if near:
                 passes = sum(values[j] for j in near) / len(near) > options["gate"]
+                passed += passes
                 pulls.append(passes * -sum((logs[j] for j in near), torch.zeros(())) / len(near))
         loss = sum(pulls, torch.zeros(())) / max(1, len(pulls))
         told = {f"{name} neighbours": sum(counts) / len(counts), f"{name} top": sum(tops) / max(1, len(tops))}
+        if options["gate"] > -1:
+            told[f"{name} passed"] = passed / len(counts)
         return options[name]["weight"] * loss, told
 
     def alone(self, target: Tensor, name: str) -> Tensor:
@@ -559,7 +562,7 @@ def test_the_mixed_share_is_for_every_row() -> None:
         ({"alpha": 0}, "options.alpha"),
         ({"neighbor_mode": 2}, "options.neighbor_mode"),
         ({"neighbor_eps": 0}, "options.neighbor_eps"),
-        ({"neighbor_eps": 1.2}, "options.neighbor_eps"),
+        ({"neighbor_eps": 1.0}, "options.neighbor_eps"),
         ({"scale": 0}, "options.scale"),
         ({"momentum": 1}, "options.momentum"),
         ({"momentum": -0.1}, "options.momentum"),
@@ -574,6 +577,8 @@ def test_the_mixed_share_is_for_every_row() -> None:
         ({"gate": 1.0}, "options.gate"),
         ({"negatives": -1}, "options.negatives"),
         ({"align": True}, "set statistics to both"),
+        ({"negatives": 2, "mix": False}, "negatives and align are of mixup"),
+        ({"intra": {"until_epoch": 3}}, "until_epoch 3 is before from_epoch 11"),
         ({"sharded": True, "sync": False}, "sharded spreads one memory"),
         ({"sharded": True, "negatives": 2}, "sharded leaves each process a part"),
     ],
