@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,8 @@ from data.catalog import CATALOG, Entry, find, load, root_of
 from data.doctor.findings import Item
 from data.doctor.layouts import Layout, layout_of
 from data.doctor.looks import Looks
+from data.doctor.printing import plain
+from data.readers import SELF_MADE
 from data.readers.checks import Unfit
 from data.readers.listing import PICTURE_SUFFIXES
 from data.samples import Dataset, Ints, Strings
@@ -57,6 +60,7 @@ class Case:
         refusal: why the reader refuses it; empty when it does not.
         files: the distinct picture files of all splits, or all that lie in the folder when it cannot be read; sorted.
         others: the other files below `place`, sorted; hidden ones are left out.
+        options: the reader's own keys in the catalog.
         looks: one row for each of `files`; None when nobody looked (--quick).
     """
 
@@ -69,6 +73,7 @@ class Case:
     files: Strings
     rows: Rows
     others: Strings
+    options: Mapping[str, object] = field(default_factory=dict)
     looks: Looks | None = None
 
     @cached_property
@@ -109,29 +114,47 @@ def open_case(name: str, root: Path | None, catalog: Path = CATALOG) -> Case:
         UserError: nothing says where it lies, or what lies there is no dataset of this kind at all.
     """
     entry = load(catalog).get(name, Entry(name))
-    place, _ = root_of(name, root, entry, catalog)
-    dataset, refusal = None, ""
     try:
-        dataset = find(name, root, catalog)
-    except Unfit as error:
-        dataset, refusal = error.dataset, str(error)
+        place, named_by = root_of(name, root, entry, catalog)
+        if entry.reader in SELF_MADE and named_by == entry.origin and not place.exists():
+            raise UserError(
+                f"dataset '{name}': {place} is not there yet and the doctor makes none; training with it does, or "
+                f"python3 -m data.{entry.reader}"
+            )
+        dataset, refusal = _read(name, root, catalog, entry, place)
     except UserError as error:
-        if not place.exists() or not layout_of(entry.reader, place).fits(place):
-            raise
-        refusal = str(error)
-    layout = layout_of(entry.reader, place)
+        raise UserError(plain(_as_typed_here(str(error)))) from None
+    layout = layout_of(entry.reader, place, entry.options)
     place = place.parent if place.is_file() else place
     below = _files_below(place)
     if dataset is None:
         known = [path for path in below if path.lower().endswith(PICTURE_SUFFIXES)]
         if not known:
-            raise UserError(refusal)
+            raise UserError(plain(refusal))
         rows = _unknown_rows(len(known))
     else:
         known, rows = _known(dataset, place)
     taken = set(known)
     others = Strings(path for path in below if path not in taken and not _belongs(path, layout))
-    return Case(name, entry.reader, place, layout, dataset, refusal, Strings(known), rows, others)
+    return Case(name, entry.reader, place, layout, dataset, refusal, Strings(known), rows, others, entry.options)
+
+
+def _read(name: str, root: Path | None, catalog: Path, entry: Entry, place: Path) -> tuple[Dataset | None, str]:
+    """The dataset, None when its reader does not take it, and why not; raises when no such dataset lies there."""
+    try:
+        return find(name, root, catalog), ""
+    except Unfit as error:
+        return error.dataset, _as_typed_here(str(error))
+    except UserError as error:
+        if not place.exists() or not layout_of(entry.reader, place, entry.options).fits(place):
+            raise
+        return None, _as_typed_here(str(error))
+
+
+def _as_typed_here(sentence: str) -> str:
+    """A reader's sentence with this command's own option for the folder."""
+    short = re.sub(r"data\.root=(.+?) \(eval\.py: --root \1\)", r"--root \1", sentence)
+    return short.replace("(named by data.root)", "(named by --root)").replace("data.root=", "--root ")
 
 
 def _files_below(place: Path) -> list[str]:

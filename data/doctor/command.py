@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from common.contracts import UNKNOWN
-from common.errors import unknown_name
+from common.errors import UserError, unknown_name
+from common.files import make_folder
 from data.catalog import CATALOG, REPOSITORY, load
 from data.doctor.case import TITLES, Case, open_case
 from data.doctor.checks import examine
@@ -22,6 +23,7 @@ from data.doctor.looks import look_at
 from data.doctor.printing import as_text
 from data.doctor.sheets import draw_sheets
 from data.readers import READERS
+from data.readers.named import TEST
 from data.samples import Ints
 
 Size = tuple[int, int] | None
@@ -62,7 +64,7 @@ def main(arguments: Sequence[str] | None = None, catalog: Path = CATALOG) -> int
     """Run the command; returns its exit status.
 
     Raises:
-        UserError: there is no dataset, or a sheet cannot be written.
+        UserError: there is no dataset, or a sheet cannot be written; then what was found is told all the same.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -76,10 +78,13 @@ def main(arguments: Sequence[str] | None = None, catalog: Path = CATALOG) -> int
     folder = options.sheets if options.sheets is not None else SHEETS / options.dataset
     if folder.resolve().is_relative_to(case.place.resolve()):
         parser.error(f"--sheets {folder} lies in the dataset, where nothing is written; choose a folder elsewhere")
+    drawing = not options.quick or options.sheets is not None
+    if drawing:
+        _writable(folder)  # before minutes of looking
     if not options.quick:
         case = replace(case, looks=look_at(case.place, case.files, options.workers))
     findings = examine(case)
-    sheets = () if options.quick and options.sheets is None else draw_sheets(case, folder)
+    sheets, fault = _drawn(case, folder) if drawing else ((), None)
     report = Report(
         case.name,
         case.reader,
@@ -93,7 +98,24 @@ def main(arguments: Sequence[str] | None = None, catalog: Path = CATALOG) -> int
         tuple(str(sheet) for sheet in sheets),
     )
     print(json.dumps(report.as_dict(), indent=2) if options.json else as_text(report))
+    if fault is not None:
+        raise fault
     return 0 if report.healthy else 1
+
+
+def _writable(folder: Path) -> None:
+    try:
+        make_folder(folder)
+    except UserError as error:
+        raise UserError(f"{error}: --sheets FOLDER, or --quick, which draws none") from None
+
+
+def _drawn(case: Case, folder: Path) -> tuple[tuple[Path, ...], Exception | None]:
+    """The contact sheets, or why they could not be written (a full disk)."""
+    try:
+        return draw_sheets(case, folder), None
+    except (UserError, OSError) as error:
+        return (), error
 
 
 def facts(case: Case) -> list[SplitFacts]:
@@ -107,8 +129,9 @@ def facts(case: Case) -> list[SplitFacts]:
         people, cameras, outfits = (len(np.unique(column[column != UNKNOWN])) for column in columns)
         told = None if case.dataset is None else case.dataset.published.get(title)
         published = None if told is None else (told.images, told.identities)
-        smallest, median, largest = _sizes(case, rows)
-        lines.append(SplitFacts(title, len(rows), people, cameras, outfits, published, smallest, median, largest))
+        unit = case.layout.unit if title in TEST else "camera"
+        sizes = _sizes(case, rows)
+        lines.append(SplitFacts(title, len(rows), people, cameras, outfits, published, *sizes, unit))
     return lines
 
 

@@ -69,6 +69,7 @@ class SplitFacts:
 
     Attributes:
         published: pictures and identities that the authors give, where they do.
+        unit: what `cameras` counts: "camera", or what stands in its place ("tracklet").
         smallest, median, largest: height and width of pictures by area; None when none was looked into.
     """
 
@@ -81,6 +82,7 @@ class SplitFacts:
     smallest: tuple[int, int] | None = None
     median: tuple[int, int] | None = None
     largest: tuple[int, int] | None = None
+    unit: str = "camera"
 
 
 @dataclass(frozen=True)

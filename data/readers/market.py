@@ -26,6 +26,9 @@ PUBLISHED = {
     "occluded-duke": {"train": Counts(15_618, 702), "query": Counts(2_210, 519), "gallery": Counts(17_661, 1_110)},
 }
 
+NO_COUNTS = "none"
+"""The variant of any other dataset in these folders, whatever it is called."""
+
 _NAME = re.compile(r"(?P<pid>-1|[0-9]{1,9})_c(?P<cam>0*[1-9][0-9]{0,5})(?![0-9])")
 
 
@@ -33,15 +36,15 @@ def read(root: Path, name: str, *, variant: str | None = None) -> Dataset:
     """Read a dataset of this layout.
 
     Args:
-        variant: "market", "duke" or "occluded-duke", whose published counts it should have; the dataset's own name
-            when that is one of these, else none.
+        variant: "market", "duke" or "occluded-duke", whose published counts it should have, or "none"; the dataset's
+            own name when that is one of these, else "none".
 
     Raises:
         UserError: the variant is unknown, the folders are not there (naming the one that would work, one level up or
             down) or a file name does not parse.
     """
-    if variant is not None and variant not in PUBLISHED:
-        raise unknown_name("variant of Market-1501's layout", variant, PUBLISHED)
+    if variant is not None and variant not in (*PUBLISHED, NO_COUNTS):
+        raise unknown_name("variant of Market-1501's layout", variant, (*PUBLISHED, NO_COUNTS))
     require_layout(root, name, FOLDERS.values(), EXPECTED, is_layout)
     kind = variant or name
     return read_layout(root, name, PUBLISHED.get(kind), named=kind if kind == "occluded-duke" else None)

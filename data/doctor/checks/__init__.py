@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from data.doctor.case import Case
-from data.doctor.checks import cameras, colours, counts, duplicates, files, identities, queries, sizes, unreadable
+from data.doctor.checks import (
+    cameras,
+    colours,
+    counts,
+    duplicates,
+    files,
+    identities,
+    listed,
+    queries,
+    sizes,
+    unreadable,
+)
 from data.doctor.checks import msmt as msmt17
 from data.doctor.checks import near_duplicates as near
 from data.doctor.findings import Finding, by_severity
@@ -18,6 +29,7 @@ CHECKS: tuple[Check, ...] = (
     counts.published,
     msmt17.versions,
     msmt17.lists,
+    listed.missing,
     identities.overlap,
     identities.alone,
     cameras.one_camera,

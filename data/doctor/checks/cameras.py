@@ -9,12 +9,23 @@ import numpy as np
 from common.contracts import UNKNOWN
 from data.doctor.case import GALLERY, QUERY, TITLES, TRAIN, Case
 from data.doctor.findings import Finding, Item, Severity
+from data.readers.checks import NO_CAMERA
 
 
 def one_camera(case: Case) -> Iterator[Finding]:
-    """Splits whose pictures all come from one camera, and cameras that are known of some pictures only."""
+    """Splits whose pictures all come from one camera, and cameras that are known of some pictures only.
+
+    Nothing is said where the dataset is not judged by cameras, nor of splits that its protocol takes from one.
+    """
+    if case.dataset is not None and case.dataset.rule == NO_CAMERA:
+        return
     found = {split: np.unique(case.rows.camids[case.rows_of(split)]) for split in (TRAIN, QUERY, GALLERY)}
-    single = [split for split, cameras in found.items() if len(cameras) == 1 and cameras[0] != UNKNOWN]
+    of_cameras = [
+        split
+        for split in found
+        if TITLES[split] not in case.layout.one_camera and (split == TRAIN or case.layout.unit == "camera")
+    ]
+    single = [split for split in of_cameras if len(found[split]) == 1 and found[split][0] != UNKNOWN]
     if single:
         yield Finding(
             Severity.WARNING,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from data.doctor.case import QUERY, TITLES, Case
 from data.doctor.findings import Finding, Item, Severity
+from data.readers.market import NO_COUNTS
 from data.samples import Counts, Split
 
 
@@ -18,16 +19,20 @@ def refusal(case: Case) -> Iterator[Finding]:
             "refused",
             case.refusal,
             f"training and evaluation stop with the same sentence{unread}",
-            "do what the sentence says and ask again; the pictures were looked at all the same",
+            "do what the sentence says and ask again"
+            + ("" if case.looks is None else "; the pictures were looked at all the same"),
         )
 
 
 def missing_splits(case: Case) -> Iterator[Finding]:
-    """Splits without a picture."""
+    """Splits without a picture, but for those that a dataset does not have."""
     if case.dataset is None:
         return
     told = "gallery" if case.refusal else None  # by the reader, when there are queries
-    empty = [title for title, split in case.dataset.splits.items() if not len(split) and title != told]
+    meant = {*case.layout.parts, *case.dataset.published} or {*case.dataset.splits}
+    empty = [
+        title for title, split in case.dataset.splits.items() if not len(split) and title != told and title in meant
+    ]
     if not empty:
         return
     needed = {title: " or ".join(case.layout.parts.get(title, ())) for title in empty}
@@ -71,17 +76,14 @@ def published(case: Case) -> Iterator[Finding]:
         items = tuple(Item((title,), _difference(*both)) for title, both in differing.items())
         has = f"{' and '.join(differing)} {'has' if len(differing) == 1 else 'have'}"
         what = f"{has} {'fewer' if fewer else 'more'} pictures or people than were published"
-        another = (
-            "if this is another dataset in the same folders, give it a name of its own in configs/datasets.yml: "
-            f"NAME: {{reader: {case.reader}, root: {case.place}}}"
-        )
+        another = _another(case)
         if fewer:
             yield Finding(
                 Severity.PROBLEM,
                 "fewer-than-published",
                 what,
                 "a part of the download is missing; scores on a smaller gallery are too high and compare with no paper",
-                f"download or unpack it again; {another}",
+                f"download or unpack it again{another}",
                 items,
             )
         else:
@@ -90,9 +92,19 @@ def published(case: Case) -> Iterator[Finding]:
                 "more-than-published",
                 what,
                 "files were added or two versions were unpacked over each other; scores compare with no paper",
-                f"unpack the archive into an empty folder; {another}",
+                f"unpack the archive into an empty folder{another}",
                 items,
             )
+
+
+def _another(case: Case) -> str:
+    """What to do when other pictures lie in the same folders: only Market-1501's are shared by datasets."""
+    if case.reader != "market":
+        return ""
+    return (
+        "; if this is another dataset in the same folders, give it a name of its own in configs/datasets.yml: "
+        f"NAME: {{reader: market, root: {case.place}, variant: {NO_COUNTS}}}"
+    )
 
 
 def _lacks(split: Split, told: Counts) -> bool | None:

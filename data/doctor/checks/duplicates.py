@@ -12,6 +12,7 @@ from common.contracts import UNKNOWN
 from data.doctor.case import GALLERY, QUERY, Case, rows_mask
 from data.doctor.findings import Finding, Item, Severity
 from data.doctor.looks import Looks
+from data.readers.checks import NO_CAMERA
 from data.samples import Ints
 
 PARTS, PEOPLE, ASKED, WITHIN = "across-train-test", "across-identities", "query-in-gallery", "within-split"
@@ -97,7 +98,8 @@ def _kinds(case: Case, rows: Ints) -> set[str]:
     if len(asked) and len(shown):
         cameras, others = case.rows.camids[asked], case.rows.camids[shown]
         pairs = np.equal.outer(case.rows.pids[asked], case.rows.pids[shown])
-        junk = np.equal.outer(cameras, others) & (cameras != UNKNOWN)[:, None]
+        by_camera = case.dataset is None or case.dataset.rule != NO_CAMERA
+        junk = np.equal.outer(cameras, others) & (by_camera & (cameras != UNKNOWN))[:, None]
         copied = np.not_equal.outer(case.rows.files[asked], case.rows.files[shown])
         if (pairs & ~junk).any():
             kinds.add(FOUND)

@@ -15,16 +15,18 @@ _NOBODY = "-1"
 
 
 def unread(case: Case) -> Iterator[Finding]:
-    """Pictures that lie among those that are read but are not, and everything else."""
+    """Pictures that lie among those that are read but are not, those that are not meant to be, and everything else."""
     read = {path.rpartition("/")[0] for path in case.files}
     tops = {folder.partition("/")[0] for folder in read if folder}
-    among, nobody, beside = [], [], []
+    among, nobody, left_out, beside = [], [], [], []
     for path in case.others:
         folder, _, base = path.rpartition("/")
         picture = base.lower().endswith(PICTURE_SUFFIXES)
         near = folder in read or (folder != "" and folder.partition("/")[0] in tops)
         if picture and near and base.startswith(_NOBODY):
             nobody.append(path)
+        elif picture and case.layout.leaves_out(path) and case.dataset is not None:
+            left_out.append(path)
         elif picture and near and not case.layout.chosen and case.dataset is not None:
             among.append(path)
         else:
@@ -47,12 +49,21 @@ def unread(case: Case) -> Iterator[Finding]:
             "nothing",
             _items(nobody),
         )
+    if left_out:
+        yield Finding(
+            Severity.NOTE,
+            "left-out",
+            f"pictures that are left out on purpose: {_grouped(left_out)}",
+            "the protocol does not use them: they are of another variant of the dataset, or for other uses",
+            "nothing",
+            _items(left_out),
+        )
     if beside:
         yield Finding(
             Severity.NOTE,
             "unread-files",
             f"other files that are not read: {_grouped(beside)}",
-            "nobody needs them for training or evaluation",
+            "this dataset is trained and evaluated without them",
             "nothing, unless a picture is among them that should be read",
             _items(beside),
         )

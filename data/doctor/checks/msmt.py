@@ -93,6 +93,8 @@ def _absent(case: Case, base: Path, folder: str, files: Sequence[str], below: se
 
 def _names(file: Path) -> list[str]:
     """The pictures in a list; none when it cannot be read, which the reader tells."""
+    if not file.is_file():  # a pipe would be waited for
+        return []
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError):

@@ -10,6 +10,7 @@ from common.contracts import UNKNOWN
 from data.doctor.case import QUERY, Case
 from data.doctor.findings import Finding, Severity
 from data.readers.checks import CLOTH_CHANGING, NO_CAMERA, positives, without_cameras
+from data.samples import Dataset, Ints
 
 ABSENT, SAME_CAMERA, NO_CLOTHES, SAME_CLOTHES = range(4)
 _REASONS = ("absent-from-gallery", "no-other-camera", "clothes-unknown", "no-other-clothes")
@@ -26,14 +27,17 @@ _REMEDIES = (
     "nothing: such queries are asked with --protocol market or same-clothes",
 )
 
+_NO_TRACKLET = "add gallery pictures of these people in other tracklets, or remove the queries"
+
 
 def without_positive(case: Case) -> Iterator[Finding]:
-    """Queries without a positive under the dataset's protocol, grouped by the reason."""
+    """Queries without a positive among those that the dataset's protocol asks, grouped by the reason."""
     if case.dataset is None or not len(case.dataset.query) or not len(case.dataset.gallery):
         return
-    query, gallery, protocol = case.dataset.query, case.dataset.gallery, case.dataset.protocol
     rule = case.dataset.rule
     changing = rule == CLOTH_CHANGING
+    asked = _asked(case, case.dataset)
+    query, gallery = case.dataset.query.take(asked), case.dataset.gallery
     if rule == NO_CAMERA:
         query, gallery = without_cameras(query), without_cameras(gallery)
     lonely = positives(query, gallery, other_clothes=changing) == 0
@@ -44,20 +48,36 @@ def without_positive(case: Case) -> Iterator[Finding]:
         dressed = gallery.clothes != UNKNOWN
         known = np.isin(query.pids, gallery.pids[dressed]) & (query.clothes != UNKNOWN)
         reasons[(reasons == SAME_CLOTHES) & ~known] = NO_CLOTHES
-    rows = case.rows_of(QUERY)
+    rows, unit = case.rows_of(QUERY)[asked], case.layout.unit
     for reason, kind in enumerate(_REASONS):
         chosen = np.flatnonzero(lonely & (reasons == reason))
         if not len(chosen):
             continue
-        other = " in another camera" if rule != NO_CAMERA and reason == ABSENT else ""
+        other = f" in another {unit}" if rule != NO_CAMERA and reason == ABSENT else ""
+        remedy = _NO_TRACKLET if unit != "camera" and reason == SAME_CAMERA else _REMEDIES[reason]
         yield Finding(
             _severity(reason, len(chosen), len(query)),
             f"query-{kind}",
-            f"{_WHATS[reason]}: {len(chosen):,} of {len(query):,} (protocol {protocol})",
+            f"{_WHATS[reason].replace('camera', unit)}: {len(chosen):,} of {len(query):,} ({_judged(case.dataset)})",
             f"they have nothing to find{other} and are left out of the scores, which are about fewer people then",
-            _REMEDIES[reason],
+            remedy,
             tuple(case.item(int(rows[row])) for row in chosen),
         )
+
+
+def _asked(case: Case, dataset: Dataset) -> Ints:
+    """The rows of `query` that the dataset's own protocol asks; where that could not be kept to, all of them."""
+    camera = case.layout.asked
+    mask = np.full(len(dataset.query), True)
+    if camera is not None and dataset.rule == CLOTH_CHANGING:
+        mask = dataset.query.camids == camera
+    return np.flatnonzero(mask)
+
+
+def _judged(dataset: Dataset) -> str:
+    """By what queries were judged here: the protocol's rule, which has a name of its own."""
+    rule = "" if dataset.rule == dataset.protocol else f", by the rule {dataset.rule}"
+    return f"protocol {dataset.protocol}{rule}"
 
 
 def _severity(reason: int, count: int, total: int) -> Severity:

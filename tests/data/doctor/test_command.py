@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from common.errors import UserError
 from data.doctor import workers
 from data.doctor.case import open_case
 from data.doctor.command import SHEETS, main
@@ -84,6 +85,59 @@ def test_quick_opens_no_picture(doctor: Doctor, root: Path, monkeypatch: pytest.
 def test_quick_draws_sheets_only_when_asked(doctor: Doctor, root: Path) -> None:
     assert main(["mine", "--root", str(root), "--quick"], doctor.catalog) == 0
     assert "contact sheet" not in doctor.capsys.readouterr().out
+
+
+def test_sheets_that_cannot_be_written_are_told_before_looking(
+    doctor: Doctor, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("data.doctor.workers.inspect", None)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"cannot create the folder .*file/sheets.*: --sheets FOLDER, or --quick"):
+        main(["mine", "--root", str(root), "--sheets", str(tmp_path / "file" / "sheets")], doctor.catalog)
+
+
+@pytest.mark.parametrize("fault", [UserError("cannot write"), OSError(28, "No space left on device")])
+def test_findings_outlive_sheets(doctor: Doctor, root: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception) -> None:
+    """A disk that fills up while sheets are drawn takes nothing away from what was found."""
+
+    def full(*_: object) -> None:
+        raise fault
+
+    monkeypatch.setattr("data.doctor.sheets.write_atomically", full)
+    (root / market_name(0, 0, 0)).write_bytes(b"")
+    with pytest.raises(type(fault)):
+        doctor.said("mine", root)
+    out, _ = doctor.capsys.readouterr()
+    assert "PROBLEM: empty files: 1 of 24" in out
+    assert "NOT healthy" in out
+
+
+def test_names_cannot_speak_to_the_terminal(doctor: Doctor, root: Path) -> None:
+    """Codes, line ends, reversed text and bytes that are no text come out escaped; JSON has the names as they are."""
+    wild = "0000_c1s1_\x1b[31m\nhealthy\u202e\udcff.jpg"
+    (root / "bounding_box_train" / wild).write_bytes(b"")
+    _, out, _ = doctor.said("mine", root)
+    line = next(line for line in out.splitlines() if "healthy" in line)
+    assert r"0000_c1s1_\x1b[31m\nhealthy\u202e\udcff.jpg  (train" in line
+    assert {one for one in out if not one.isprintable()} == {"\n"}
+    assert doctor("mine", root).names("empty") == [[f"bounding_box_train/{wild}"]]
+
+
+def test_refusals_cannot_speak_to_the_terminal(doctor: Doctor, tmp_path: Path) -> None:
+    wild = tmp_path / "a\x1b[31m\nb"
+    wild.mkdir()
+    with pytest.raises(UserError, match=r"a\\x1b\[31m\\nb is empty") as refused:
+        main(["mine", "--root", str(wild)], doctor.catalog)
+    assert str(refused.value).isprintable()
+
+
+def test_many_names_of_one_picture(doctor: Doctor, root: Path) -> None:
+    for number in range(300):
+        os.link(root / market_name(1, 0, 0), root / "bounding_box_train" / f"0001_c1s9_{number:06d}_00.jpg")
+    _, out, _ = doctor.said("mine", root)
+    assert all(len(line) < 800 for line in out.splitlines())
+    assert ", ... and 296 more  (train, person 1 = train, person 1" in out
+    assert len(doctor("mine", root).names("duplicate-within-split")[0]) == 301
 
 
 def test_nothing_is_written_into_the_dataset(doctor: Doctor, root: Path) -> None:

@@ -105,6 +105,20 @@ def test_counts(doctor: Doctor, root: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert finding["items"] == [{"names": ["train"], "about": "13 of 12 pictures and 3 of 3 people"}]
 
 
+def test_another_dataset_in_the_folders_of_market(doctor: Doctor, root: Path) -> None:
+    """The name alone asks for the published counts; the remedy is a line that does as it says."""
+    remedy = doctor("market", root).finding("fewer-than-published")["do"]
+    assert remedy.endswith(f"NAME: {{reader: market, root: {root}, variant: none}}")
+    doctor.catalog.write_text(remedy.rpartition("yml: ")[2].replace("NAME", "market") + "\n")
+    assert doctor("market", root).kinds == []
+
+
+def test_counts_of_a_layout_that_one_dataset_has(doctor: Doctor, tmp_path: Path) -> None:
+    """Another name would not help there, and is not advised."""
+    remedy = doctor("msmt", msmt_tree(tmp_path / "data")).finding("fewer-than-published")["do"]
+    assert remedy == "download or unpack it again"
+
+
 def test_msmt_lists_of_another_version(doctor: Doctor, tmp_path: Path) -> None:
     root = msmt_tree(tmp_path / "data", ("mask_train_v2", "mask_test_v2"))
     for file in ("query", "gallery", "train"):

@@ -60,6 +60,12 @@ def test_three_examples_and_the_count(tmp_path: Path) -> None:
         read("market", root, "mine")
 
 
+@pytest.mark.parametrize("name", ["market", "occluded-duke", "mine"])
+def test_a_variant_without_counts(tmp_path: Path, name: str) -> None:
+    dataset = read("market", market_tree(tmp_path), name, variant="none")
+    assert (dataset.published, dataset.protocol) == ({}, "market")
+
+
 def test_other_files_are_ignored(tmp_path: Path) -> None:
     root = market_tree(tmp_path)
     for name in ("Thumbs.db", ".DS_Store", "readme.txt", "._0001_c1s1_1.jpg"):
