@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from configs.schema import Config, Data, Model
-from data.loader import Pictures, RawBatch, stack
+from data.loader import Pictures, RawBatch
 from data.readers import read
 from data.samplers import Key
 from data.street import StreetConfig, write_street
@@ -67,10 +67,9 @@ def main() -> int:
         preprocessing = Preprocessing.of(config.data)
         pictures = Pictures(training_set.file, preprocessing, Augmentation(config.data.augment, preprocessing))
         keys = [Key(row % len(training_set), 1, row) for row in range(asked.batch)]
-        loading = median_seconds(lambda: [pictures[key] for key in keys], asked.repeat)
-        items = [pictures[key] for key in keys]
+        loading = median_seconds(lambda: pictures.__getitems__(keys), asked.repeat)
+        raw = pictures.__getitems__(keys)
     preparing = PrepareBatch(training_set, preprocessing, device)
-    raw = stack(items)
     assert isinstance(raw, RawBatch)
 
     def step(opt_level: str) -> float:

@@ -25,7 +25,7 @@ class Batch:
         clothes: `(B,)` int64 outfit labels; −1 unknown.
         index: `(B,)` int64 row in the training set (the row of a memory bank, of a mask array, of pseudo-labels).
         domain: `(B,)` int64, `SOURCE` or `TARGET`.
-        geometry: `(B, 7)` int64: what the augmentation did to each picture (`data.transforms.Geometry`), so that
+        geometry: `(B, 10)` int64: what the augmentation did to each picture (`data.transforms.Geometry`), so that
             masks and pose maps kept elsewhere can be moved along with it.
         extras: further inputs by name (masks, heatmaps), first dimension `B`.
     """

@@ -74,9 +74,11 @@ class Augment(Section):
 
     flip: Probability = 0.5  # left-right
     jitter: float = Field(0.0, ge=0, lt=1)  # brightness, contrast, saturation each x U(1−j, 1+j)
+    enlarge: Probability = 0.0  # to 9/8 of the size, and a random crop back (CAL, AIM)
     pad: int = Field(10, ge=0)  # border added on all sides before a random crop back to size
     pad_fill: Colour = 0  # grey of that border; the CAIL recipe uses 127
-    erase: Probability = 0.5  # random erasing (Zhong 2020) with the mean colour
+    erase: Probability = 0.5  # random erasing (Zhong 2020)
+    erase_fill: tuple[Colour, Colour, Colour] | None = None  # RGB; the mean colour when not given
     erase_area: tuple[Probability, Probability] = (0.02, 0.4)  # share of the picture
     erase_aspect: tuple[Positive, Positive] = (0.3, 3.3)  # height : width
 

@@ -32,7 +32,7 @@ class RawBatch(NamedTuple):
 
     pixels: Tensor  # (B, H, W, 3) uint8
     rows: Tensor  # (B,) int64
-    geometry: Tensor  # (B, 7) int64, `Geometry`
+    geometry: Tensor  # (B, 10) int64, `Geometry`
 
 
 class Loaded(NamedTuple):
@@ -170,15 +170,6 @@ class PictureLoader:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def stack(items: Sequence[Loaded]) -> RawBatch:
-    """A batch of pictures that were loaded one by one."""
-    return RawBatch(
-        torch.from_numpy(np.stack([item.pixels for item in items])),
-        torch.tensor([item.key.row for item in items]),
-        torch.tensor([item.geometry for item in items]),
-    )
 
 
 def _generator(seed: int, epoch: int, position: int) -> np.random.Generator:

@@ -62,6 +62,11 @@ class TrainingSet:
             row -= len(split)
         raise IndexError(row)
 
+    @property
+    def num_clothes(self) -> int:
+        """K, the number of outfits of the labelled people; those of the target come after them."""
+        return int(self.clothes[self.domain == SOURCE].max(initial=UNKNOWN)) + 1
+
     def dataset(self) -> Ints:
         """`(N,)` which of the splits a row is of: 0, 1, …"""
         return np.repeat(np.arange(len(self.splits)), [len(split) for split in self.splits])

@@ -82,7 +82,8 @@ class Geometry(NamedTuple):
     """Where the pixels of an augmented picture came from; all in pixels of the output.
 
     `top`, `left`: offset of the crop in the picture padded on all sides. The erased rectangle is empty (0, 0) when
-    nothing was erased. The picture is flipped first, then cropped, then erased.
+    nothing was erased. The picture is flipped first, then enlarged to 9/8 of its size and cut back at `enlarge_top` and
+    `enlarge_left` where `enlarge` is 1, then padded and cropped, then erased.
     """
 
     flip: int
@@ -92,6 +93,13 @@ class Geometry(NamedTuple):
     erase_left: int
     erase_height: int
     erase_width: int
+    enlarge: int = 0
+    enlarge_top: int = 0
+    enlarge_left: int = 0
+
+
+ENLARGED = 9 / 8
+"""Height and width of an enlarged picture, in those of the picture."""
 
 
 class Draw(NamedTuple):
@@ -105,7 +113,7 @@ _ENHANCE = {"brightness": ImageEnhance.Brightness, "contrast": ImageEnhance.Cont
 
 
 class Augmentation:
-    """Resize → flip → colour jitter → pad and crop → (normalise) → erase, the order of the published recipes.
+    """Resize → colour jitter → flip → enlarge → pad and crop → (normalise) → erase, the order of published recipes.
 
     Example:
         >>> draw = augmentation.draw(np.random.default_rng(0))
@@ -117,7 +125,8 @@ class Augmentation:
         self.config = config
         self.preprocessing = preprocessing
         # The mean colour is zero once normalised, so erased pixels carry no signal.
-        self.erase_fill = np.rint(np.array(preprocessing.mean) * 255).astype(np.uint8)
+        mean = np.rint(np.array(preprocessing.mean) * 255)
+        self.erase_fill = np.array(mean if config.erase_fill is None else config.erase_fill).astype(np.uint8)
         self._erased_row = np.tile(self.erase_fill, (preprocessing.width, 1))
 
     def draw(self, random: np.random.Generator) -> Draw:
@@ -130,7 +139,12 @@ class Augmentation:
             jitter = tuple((names[i], float(factors[i])) for i in random.permutation(len(names)))
         top, left = (int(random.integers(0, 2 * config.pad + 1)) for _ in range(2))
         erase = self._rectangle(random) if random.random() < config.erase else (0, 0, 0, 0)
-        return Draw(Geometry(flip, top, left, *erase), jitter)
+        enlarge = (0, 0, 0)
+        if config.enlarge and random.random() < config.enlarge:
+            height, width = self._enlarged()
+            spare = (height - self.preprocessing.height, width - self.preprocessing.width)
+            enlarge = (1, int(random.integers(0, spare[0] + 1)), int(random.integers(0, spare[1] + 1)))
+        return Draw(Geometry(flip, top, left, *erase, *enlarge), jitter)
 
     def write(self, pixels: Pixels, draw: Draw, out: Pixels) -> None:
         """Fill `out` with the augmented picture.
@@ -145,12 +159,26 @@ class Augmentation:
         if geometry.flip:
             # NumPy copies a mirrored picture pixel by pixel, which takes ten times as long.
             pixels = torch.flip(torch.from_numpy(pixels), (1,)).numpy()
+        if geometry.enlarge:
+            pixels = self._enlarge(pixels, geometry.enlarge_top, geometry.enlarge_left)
         pad, fill = self.config.pad, self.config.pad_fill
         shift(pixels, geometry.top - pad, geometry.left - pad, fill, out)
         if geometry.erase_height:
             rows = slice(geometry.erase_top, geometry.erase_top + geometry.erase_height)
             columns = slice(geometry.erase_left, geometry.erase_left + geometry.erase_width)
             out[rows, columns] = self._erased_row[: geometry.erase_width]
+
+    def _enlarged(self) -> tuple[int, int]:
+        """Height and width of an enlarged picture."""
+        return round(self.preprocessing.height * ENLARGED), round(self.preprocessing.width * ENLARGED)
+
+    def _enlarge(self, pixels: Pixels, top: int, left: int) -> Pixels:
+        """`(H, W, 3)` of the enlarged picture, from row `top` and column `left` on."""
+        height, width = self._enlarged()
+        enlarged = np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))
+        return np.ascontiguousarray(
+            enlarged[top : top + self.preprocessing.height, left : left + self.preprocessing.width]
+        )
 
     def _rectangle(self, random: np.random.Generator) -> tuple[int, int, int, int]:
         """Top, left, height, width of a rectangle of a random area and aspect that fits in the picture."""

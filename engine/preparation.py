@@ -113,6 +113,7 @@ def prepare(config: Config, world: int) -> Prepared:
     adapts = method_class(config.method).adapts
     _check_batches(config, adapts)
     sources = [require(find(name, root), "train") for name, root in config.data.sources]
+    _check_clothes(config, sources)
     judged = (config.target, config.target_root)
     same = config.data.sources.index(judged) if judged in config.data.sources else None
     target = find(*judged, key="data.target_root") if same is None else sources[same]
@@ -174,6 +175,20 @@ def _check_batches(config: Config, adapts: bool) -> None:
             f"batches.kind=domains is half source and half target, and method '{config.method}' learns from the source"
             f" only; set batches.kind=identity or random{others}"
         )
+
+
+def _check_clothes(config: Config, sources: Sequence[Dataset]) -> None:
+    """A method that learns from clothes must be told them; what a person wears is not guessed."""
+    if not method_class(config.method).needs_clothes:
+        return
+    others = ", ".join(name for name, method in METHODS.items() if not method.needs_clothes)
+    for source in sources:
+        missing = int((source.train.clothes == UNKNOWN).sum())
+        if missing:
+            raise UserError(
+                f"method '{config.method}' learns from what people wear, and dataset '{source.name}' does not tell it"
+                f" of {missing:,} of {len(source.train):,} training pictures; methods that do not need it: {others}"
+            )
 
 
 def _check_target(config: Config, sources: Sequence[Dataset], target: Dataset) -> None:

@@ -7,13 +7,14 @@
 
 from __future__ import annotations
 
-from benchmarks.ladders import baseline, cail
+from benchmarks.ladders import baseline, cail, clothes
 from benchmarks.ladders.ladder import Ladder
 from common.errors import unknown_name
 
 LADDERS: dict[str, Ladder] = {
     "baseline": baseline.LADDER,
     "cail": cail.LADDER,
+    "clothes": clothes.LADDER,
 }
 
 

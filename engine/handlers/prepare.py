@@ -36,6 +36,7 @@ class PrepareBatch:
             domain=torch.tensor(training_set.domain, device=device),
             first_target=int((training_set.domain == SOURCE).sum()),
             dataset=torch.tensor(training_set.dataset(), device=device),
+            num_clothes=training_set.num_clothes,
         )
 
     def attach(self, engine: Engine) -> None:

@@ -25,3 +25,11 @@ class BNNeck(nn.BatchNorm1d):
     if TYPE_CHECKING:
 
         def __call__(self, features: Tensor) -> Tensor: ...
+
+
+def scaled_neck(channels: int) -> nn.BatchNorm1d:
+    """Batch normalisation of `(B, C)` features with a learned shift and scales drawn from N(1, 0.02²), as in CAL (Gu et
+    al., CVPR 2022)."""
+    neck = nn.BatchNorm1d(channels)
+    nn.init.normal_(neck.weight, mean=1.0, std=0.02)
+    return neck

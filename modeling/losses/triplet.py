@@ -82,12 +82,13 @@ class TripletLoss(nn.Module):
     Args:
         margin: m, a distance; None takes the soft margin.
         normalize: compare unit vectors x/‖x‖; their distances lie in [0, 2].
+        cosine: compare by 1 − cos instead, which lies in [0, 2] too and is half the square of that.
     """
 
-    def __init__(self, margin: float | None = 0.3, *, normalize: bool = False) -> None:
+    def __init__(self, margin: float | None = 0.3, *, normalize: bool = False, cosine: bool = False) -> None:
         super().__init__()
         self.margin = margin
-        self.normalize = normalize
+        self.normalize, self.cosine = normalize or cosine, cosine
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
         """The loss, a float32 scalar, of features x `(B, D)` and labels y `(B,)`; rows labelled −1 take no part."""
@@ -96,7 +97,7 @@ class TripletLoss(nn.Module):
             if self.normalize:
                 features = F.normalize(features)
             positive, negative, valid = hard_distances(features, labels)
-            gap = positive - negative
+            gap = (positive.square() - negative.square()) / 2 if self.cosine else positive - negative
             losses = F.softplus(gap) if self.margin is None else F.relu(self.margin + gap)
             return losses.where(valid, 0).sum() / valid.sum().clamp(min=1)
 

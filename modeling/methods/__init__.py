@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from common.errors import unknown_name
 from configs.schema import Config, Section
+from modeling.methods.aim import Aim
 from modeling.methods.baseline import Baseline
 from modeling.methods.cail import Cail
+from modeling.methods.cal import Cal
 from modeling.methods.method import Embedder, Facts, Method
 
 METHODS: dict[str, type[Method]] = {
     "baseline": Baseline,
     "cail": Cail,
+    "cal": Cal,
+    "aim": Aim,
 }
 
 

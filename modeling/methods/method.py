@@ -34,6 +34,7 @@ class Facts:
         num_classes: C, the number of labelled identities.
         labels, camids, clothes, domain: `(N,)` int64, as in `Batch`.
         first_target: the row with which the target's pictures begin; N where none are learned from.
+        num_clothes: K, the number of outfits that the labelled people wear.
         dataset: `(N,)` int64, which dataset a picture is of: 0, 1, … in the order of `data.source`, then the target.
     """
 
@@ -44,6 +45,7 @@ class Facts:
     domain: Tensor
     first_target: int
     dataset: Tensor
+    num_clothes: int = 0
 
 
 @dataclass(frozen=True)
@@ -143,11 +145,13 @@ class Method(nn.Module, ABC):
         free_options: keys of `options:` that may change between stopping and going on, since nothing learned does.
         adapts: whether it also learns from the target's training pictures, without their identities. Then the
             training set holds them after the source's (`Facts.domain`), and a batch is half and half.
+        needs_clothes: whether it must know what people wear in every labelled training picture.
     """
 
     Options: ClassVar[type[Section]] = Section
     free_options: ClassVar[frozenset[str]] = frozenset()
     adapts: ClassVar[bool] = False
+    needs_clothes: ClassVar[bool] = False
 
     def __init__(self, embedder: Embedder) -> None:
         super().__init__()

@@ -65,11 +65,31 @@ def test_augmenting_equals_a_naive_loop(seed: int, pad: int, fill: int) -> None:
 def test_every_part_of_the_geometry_matters() -> None:
     """The loop twin is not blind: each change of a draw changes the pixels."""
     augmentation = Augmentation(Augment(pad=4), SMALL)
-    base = Geometry(0, 4, 4, 2, 3, 5, 6)
+    base = Geometry(0, 4, 4, 2, 3, 5, 6, 1, 1, 1)
     seen = {written(augmentation, picture(), Draw(base, ())).tobytes()}
     for name in Geometry._fields:
-        seen.add(written(augmentation, picture(), Draw(base._replace(**{name: getattr(base, name) + 1}), ())).tobytes())
+        value = 1 - base.enlarge if name == "enlarge" else getattr(base, name) + 1
+        seen.add(written(augmentation, picture(), Draw(base._replace(**{name: value}), ())).tobytes())
     assert len(seen) == 1 + len(Geometry._fields)
+
+
+def test_an_enlarged_picture_is_cut_from_a_larger_one() -> None:
+    source, geometry = picture(), Geometry(1, 0, 0, 0, 0, 0, 0, 1, 2, 1)
+    pixels = written(Augmentation(Augment(pad=0), SMALL), source, Draw(geometry, ()))
+    larger = np.array(source.transpose(Image.Transpose.FLIP_LEFT_RIGHT).resize((18, 27), Image.Resampling.BILINEAR))
+    np.testing.assert_array_equal(pixels, larger[2:26, 1:17])
+
+
+def test_how_often_and_where_a_picture_is_enlarged() -> None:
+    augmentation = Augmentation(Augment(enlarge=0.5, erase_fill=(1, 2, 3)), SMALL)
+    drawn = [augmentation.draw(np.random.default_rng(seed)).geometry for seed in range(400)]
+    larger = [geometry for geometry in drawn if geometry.enlarge]
+    assert 160 < len(larger) < 240
+    assert {geometry.enlarge_top for geometry in larger} == set(range(4))
+    assert {geometry.enlarge_left for geometry in larger} == set(range(3))
+    assert augmentation.erase_fill.tolist() == [1, 2, 3]
+    plain = Augmentation(Augment(), SMALL)
+    assert [plain.draw(np.random.default_rng(seed)).geometry[:7] for seed in range(400)] == [g[:7] for g in drawn]
 
 
 def test_the_middle_of_the_border_is_the_picture_itself() -> None:
@@ -153,7 +173,7 @@ def draws(config: Augment, count: int = 400, preprocessing: Preprocessing = SMAL
 def test_never_and_always(probability: float) -> None:
     for draw in draws(Augment(flip=probability, erase=0), 50):
         assert draw.geometry.flip == probability
-        assert draw.geometry[3:] == (0, 0, 0, 0)
+        assert draw.geometry[3:7] == (0, 0, 0, 0)
     for draw in draws(Augment(erase=probability, flip=0), 50):
         assert draw.geometry.flip == 0
         assert (draw.geometry.erase_height > 0) == (draw.geometry.erase_width > 0) == bool(probability)
@@ -210,7 +230,7 @@ def test_rectangles_reach_every_border() -> None:
 
 def test_a_rectangle_that_cannot_fit_leaves_the_picture_whole() -> None:
     for config in (Augment(erase=1, erase_area=(1, 1)), Augment(erase=1, erase_area=(0, 0))):
-        assert all(draw.geometry[3:] == (0, 0, 0, 0) for draw in draws(config, 5))
+        assert all(draw.geometry[3:7] == (0, 0, 0, 0) for draw in draws(config, 5))
 
 
 def test_jitter() -> None:
@@ -266,7 +286,7 @@ def test_a_draw_is_what_numpy_s_own_calls_give(config: Augment) -> None:
                 erased = [*map(int, places), tall, wide]
                 break
         draw = Augmentation(config, SMALL).draw(np.random.default_rng(seed))
-        assert list(draw.geometry) == [flip, top, left, *erased]
+        assert list(draw.geometry) == [flip, top, left, *erased, 0, 0, 0]
         if factors is not None and order is not None:
             names = ("brightness", "contrast", "saturation")
             assert draw.jitter == tuple((names[i], factors[i]) for i in order)

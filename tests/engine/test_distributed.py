@@ -116,9 +116,12 @@ def test_training_equals_one_process_with_the_joint_batches(results: Results, ac
 
 
 @pytest.mark.dist
-def test_the_baseline_has_the_same_weights_everywhere(results: Results) -> None:
-    one, other = (result["baseline"] for result in results)
-    assert {"classifier.weight", "centers.centers"} <= one["weights"].keys()
+@pytest.mark.parametrize(
+    ("name", "parts"), [("baseline", {"centers.centers"}), ("aim", {"clothes_head.weight", "fusion.project.weight"})]
+)
+def test_a_method_has_the_same_weights_everywhere(results: Results, name: str, parts: set[str]) -> None:
+    one, other = (result[name] for result in results)
+    assert {"classifier.weight", *parts} <= one["weights"].keys()
     assert_same(one["weights"], other["weights"])
     assert not torch.equal(one["mean"], other["mean"])  # they did see different pictures
 

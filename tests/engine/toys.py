@@ -109,10 +109,11 @@ class Scripted(Toy):
         return self.script(self, batch, stage)
 
 
-def facts_of(classes: int, batch: Batch) -> Facts:
+def facts_of(classes: int, batch: Batch, num_clothes: int = 0) -> Facts:
     """A training set that consists of one batch of the source."""
     one = torch.zeros_like(batch.labels)
-    return Facts(classes, batch.labels, batch.camids, batch.clothes, batch.domain, len(batch), dataset=one)
+    columns = (batch.labels, batch.camids, batch.clothes, batch.domain)
+    return Facts(classes, *columns, first_target=len(batch), dataset=one, num_clothes=num_clothes)
 
 
 def batch_of(size: int, seed: int = 0) -> Batch:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,14 @@ from torch import nn
 import engine.gradients as gradients
 from common.contracts import Batch
 from common.ranks import gather_rows
+from configs.loader import parse, plain
 from data.transforms import Preprocessing
 from engine.amp import Amp
 from engine.evaluation import evaluate_network
 from engine.extraction import Extraction, InMemory, Stopped, columns_of, extract
 from engine.gather import largest
 from engine.handlers.batch_statistics import BatchStatistics
-from modeling.methods import build_method
+from modeling.methods import build_method, options_of
 from tests.engine.toys import (
     CPU,
     PictureEmbedder,
@@ -41,6 +43,7 @@ from tests.engine.toys import (
 
 WORLD = 2
 DTYPES = (torch.float32, torch.float32, torch.float64, torch.float32, torch.bfloat16)
+PEOPLE = (0, 0, 1, 1, 2, 2, 0, 0)
 SIZES = ((5, 3), (7,), (2, 2), (40,), (3,))
 
 Result = dict[str, Any]
@@ -118,23 +121,29 @@ def training(rank: int, folder: Path) -> Result:
 
 
 def baseline(rank: int, folder: Path) -> Result:
+    return learned(rank, "baseline", {"center": {"weight": 0.0005}})
+
+
+def aim(rank: int, folder: Path) -> Result:
+    opened = {name: {"from_epoch": 1} for name in ("adversarial", "causal", "transfer")}
+    return learned(rank, "aim", {**opened, "fused": {"weight": 0.5, "from_epoch": 1}})
+
+
+def learned(rank: int, name: str, options: dict[str, Any]) -> Result:
     """A real method on different pictures, from weights that differ at first."""
     torch.manual_seed(rank)
-    options = {"center": {"weight": 0.0005}}
     config = config_of(model={"backbone": "resnet18", "pretrained": "none"}, optimizer={"lr": 0.01})
-    from configs.loader import parse, plain
-    from modeling.methods import options_of
-
-    config = parse({**plain(config), "options": options}, options_of)
+    config = parse({**plain(config), "method": name, "options": options}, options_of)
     whole = batch_of(8)
-    method = build_method(config, facts_of(3, whole))
+    clothes = torch.tensor([0, 1, 2, 2, 3, 3, 0, 1])
+    method = build_method(config, facts_of(3, replace(whole, labels=torch.tensor(PEOPLE), clothes=clothes), 4))
     gradients.broadcast_state(method)
     trainer, _ = trainer_of(method, Amp("O0", torch.float32, CPU), config)
     images = torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    labels = torch.tensor([0, 0, 1, 1, 2, 2, 0, 0])
     part = parts_of(whole, WORLD)[rank]
     share = slice(4 * rank, 4 * rank + 4)
-    batch = Batch(images[share], labels[share], part.camids, part.clothes, part.index, part.domain, part.geometry)
+    labels = torch.tensor(PEOPLE)[share]
+    batch = Batch(images[share], labels, part.camids, clothes[share], part.index, part.domain, part.geometry)
     trainer.run([batch, batch], max_epochs=1)
     return {"weights": weights_of(method), "mean": method.state_dict()["embedder.neck.running_mean"]}
 
@@ -179,7 +188,7 @@ def stopping(rank: int, folder: Path) -> Result:
 
 CHECKS: dict[str, Callable[[int, Path], Result]] = {
     check.__name__: check
-    for check in (average, statistics, broadcast, gathering, training, baseline, evaluation, stopping)
+    for check in (average, statistics, broadcast, gathering, training, baseline, aim, evaluation, stopping)
 }
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from modeling.layers.heads import IdentityClassifier
-from modeling.layers.neck import BNNeck
+from modeling.layers.heads import CosineClassifier, IdentityClassifier
+from modeling.layers.neck import BNNeck, scaled_neck
 
 
 def test_neck_normalises_and_its_shift_stays_at_zero() -> None:
@@ -44,3 +44,35 @@ def test_classifier_starts_small_and_has_no_bias() -> None:
 def test_classifier_with_half_weights_takes_float32_features() -> None:
     head = IdentityClassifier(8, 4).bfloat16()
     assert head(torch.randn(2, 8)).dtype == torch.bfloat16
+
+
+def test_classifier_with_a_bias_starts_at_zero() -> None:
+    head = IdentityClassifier(8, 4, bias=True)
+    assert head.bias is not None
+    assert not head.bias.any()
+    assert head.weight.std().item() < 0.002
+
+
+def test_scaled_neck_is_a_batchnorm_that_learns_both() -> None:
+    torch.manual_seed(0)
+    neck = scaled_neck(20000)
+    assert neck.weight.mean().item() == pytest.approx(1, abs=1e-3)
+    assert neck.weight.std().item() == pytest.approx(0.02, rel=0.05)
+    assert not neck.bias.any()
+    assert neck.bias.requires_grad
+
+
+def test_cosines_with_every_class() -> None:
+    torch.manual_seed(0)
+    head = CosineClassifier(6, 4)
+    torch.testing.assert_close(head.weight.norm(dim=1), torch.ones(4))
+    features = 5 * torch.randn(3, 6)
+    with torch.no_grad():
+        head.weight.mul_(3)
+    cosines = head(features)
+    for i in range(3):
+        for j in range(4):
+            expected = torch.nn.functional.cosine_similarity(features[i], head.weight[j], dim=0)
+            assert cosines[i, j].item() == pytest.approx(expected.item(), abs=1e-6)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert head(features.bfloat16()).dtype == torch.float32

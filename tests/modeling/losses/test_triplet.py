@@ -17,15 +17,16 @@ def distance(x: Tensor, y: Tensor) -> Tensor:
     return ((x - y) ** 2).sum().clamp(min=1e-12).sqrt()
 
 
-def naive(features: Tensor, labels: list[int], margin: float | None, normalize: bool) -> Tensor:
+def naive(features: Tensor, labels: list[int], margin: float | None, kind: str) -> Tensor:
     """Anchor by anchor, candidate by candidate."""
-    if normalize:
+    if kind != "plain":
         features = torch.stack([x / x.norm() for x in features])
+    apart = (lambda x, y: 1 - x @ y) if kind == "cosine" else distance
     losses = []
     for a, label in enumerate(labels):
         others = [i for i in range(len(labels)) if i != a and labels[i] != -1]
-        positives = [distance(features[a], features[i]) for i in others if labels[i] == label]
-        negatives = [distance(features[a], features[i]) for i in others if labels[i] != label]
+        positives = [apart(features[a], features[i]) for i in others if labels[i] == label]
+        negatives = [apart(features[a], features[i]) for i in others if labels[i] != label]
         if label == -1 or not positives or not negatives:
             continue
         gap = max(positives) - min(negatives)
@@ -38,16 +39,14 @@ def naive(features: Tensor, labels: list[int], margin: float | None, normalize: 
     seed=st.integers(0, 2**31),
     labels=st.lists(st.integers(-1, 3), min_size=1, max_size=9),
     margin=st.sampled_from([None, 0.0, 0.3, 2.0]),
-    normalize=st.booleans(),
+    kind=st.sampled_from(["plain", "normalize", "cosine"]),
 )
-def test_is_the_formula_in_value_and_gradient(
-    seed: int, labels: list[int], margin: float | None, normalize: bool
-) -> None:
+def test_is_the_formula_in_value_and_gradient(seed: int, labels: list[int], margin: float | None, kind: str) -> None:
     generator = torch.Generator().manual_seed(seed)
     features = torch.randn(len(labels), 4, generator=generator, dtype=torch.float64)
     mine, theirs = features.clone().requires_grad_(), features.clone().requires_grad_()
-    loss = TripletLoss(margin, normalize=normalize)(mine, torch.tensor(labels))
-    expected = naive(theirs, labels, margin, normalize)
+    loss = TripletLoss(margin, normalize=kind == "normalize", cosine=kind == "cosine")(mine, torch.tensor(labels))
+    expected = naive(theirs, labels, margin, kind)
     torch.testing.assert_close(loss, expected)
     loss.backward()
     expected.backward()
