@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import signal
 import sys
@@ -25,6 +26,9 @@ def exit_status(main: Callable[[], int], speaker: str = "") -> int:
         speaker: what to put before a sentence, where several processes may speak.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # As stderr does: names of files need not be text, and what is said of them need not fit the terminal.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return main()
     except UserError as error:

@@ -79,11 +79,13 @@ def sha256_of(path: Path) -> str:
 
 
 def inside(root: Path, relative: str, named_by: str) -> Path:
-    """`root / relative`, refused when it leads out of `root` (`..`, an absolute path, a link).
+    """`root / relative`, refused when it leads out of `root` (`..`, an absolute path, a link) or can be no path.
 
     Args:
         named_by: where the path was read (a file and row), for the error.
     """
+    if "\0" in relative:
+        raise UserError(f"{named_by}: the path {relative!r} has a zero byte, which no path can have; write it anew")
     path = root / relative
     if not path.resolve().is_relative_to(root.resolve()):
         raise UserError(f"{named_by}: the path '{relative}' leads out of {root}; only paths inside it are read")

@@ -105,7 +105,10 @@ class Data(Section):
     std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
     decoder: Literal["pillow", "opencv"] = "pillow"  # opencv: faster where installed; pixels within one level
     workers: int = Field(4, ge=0)  # loader processes per rank; does not change what is loaded
-    cache: Literal["none", "ram", "disk"] = "none"  # keeps decoded training pictures; does not change what is loaded
+    # Keeps decoded training pictures (not those of query and gallery); does not change what is loaded. Of `ram` every
+    # process has its own, and of several each is given other pictures in the next epoch and decodes those; `disk` is
+    # shared by all of a machine.
+    cache: Literal["none", "ram", "disk"] = "none"
     cache_folder: Path = Path("cache")  # of `disk`; may be deleted whenever no run uses it
     augment: Augment = Augment()
 

@@ -4,8 +4,9 @@ One array of rows in the order of a training set, filled by whichever process de
 that look: loader processes inherit the mapping. A row is shown only when its checksum is there and fits, so a process
 that is killed while it writes, a machine that loses power, and two that write at once cost a decoding and nothing else.
 
-`ram` belongs to one process and its loader; `disk` to all processes of a machine and to later runs, which the operating
-system serves from memory as far as there is room. The name of the file changes with all that decides the pixels: the
+`ram` belongs to one process and its loader, so that of several each decodes what only others had in earlier epochs;
+`disk` to all processes of a machine and to later runs, which the operating system serves from memory as far as there is
+room. The name of the file changes with all that decides the pixels: the
 pictures (also one that is written again), the size, the decoder, its version and our own code for opening.
 """
 
@@ -40,7 +41,14 @@ logger = logging.getLogger("reid")
 _PAGE = 4096
 _WORD = 8
 _LINE = 64
-_MEMORY, _CONTAINER = Path("/proc/meminfo"), Path("/sys/fs/cgroup/memory.max")
+_MEMORY = Path("/proc/meminfo")
+_CONTAINER = Path("/sys/fs/cgroup")
+_ACCOUNTS = (
+    ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
+)
+"""Where version 2 and version 1 of control groups say what a container may use, what it uses, and which of that are
+files that the system forgets when it needs the room."""
 
 Write = Callable[[int, Pixels], None]
 
@@ -144,13 +152,13 @@ def cache_on_disk(path: Path, count: int, height: int, width: int) -> PictureCac
     """
     size = nbytes(count, height, width)
     there = path.exists()
+    make_folder(path.parent)
+    _require_room(path, size)
     if not there:
         logger.info(
             "keeping %s in %s once they are decoded: up to %s; delete it whenever no run uses it%s",
             *(_times(count), path, _human(size), _others(path)),
         )
-    make_folder(path.parent)
-    _require_room(path, size)
     try:
         with path.open("ab+", buffering=0) as file:
             # Of the processes that find an empty file one gives it its size, in one step; zeros are an empty cache.
@@ -247,9 +255,21 @@ def _free_memory() -> int | None:
     if _MEMORY.is_file():
         lines = (line.split() for line in _MEMORY.read_text().splitlines())
         told += [int(words[1]) * 1024 for words in lines if words[0] == "MemAvailable:"]
-    if _CONTAINER.is_file() and _CONTAINER.read_text().strip().isdecimal():
-        told.append(int(_CONTAINER.read_text()))
+    told += [left for account in _ACCOUNTS if (left := _left_in_container(*account)) is not None]
     return min(told, default=None)
+
+
+def _left_in_container(limit: str, used: str, statistics: str, forgettable: str) -> int | None:
+    """What a container may still take, in bytes; None where there is no such limit."""
+    try:
+        most, now = ((_CONTAINER / name).read_text().strip() for name in (limit, used))
+        lines = [line.split() for line in (_CONTAINER / statistics).read_text().splitlines()]
+    except OSError:
+        return None
+    if not most.isdecimal():  # "max"
+        return None
+    files = sum(int(words[1]) for words in lines if words[0] == forgettable)
+    return max(0, int(most) - int(now) + files)
 
 
 def _others(path: Path) -> str:

@@ -124,15 +124,20 @@ class Split:
         """16 hex digits that change when a picture is added, removed, renamed, relabelled or of another size.
 
         Args:
-            modified: also when a file was written again; then a copy of the dataset counts as another one.
+            modified: also when a file was written again or replaced, and when it is another folder's: two datasets
+                may agree in the names, sizes and times of all files. A copy of a dataset counts as another one.
         """
         digest = hashlib.sha256()
+        if modified:
+            digest.update(f"{self.root.resolve()}\n".encode(errors="surrogateescape"))
         for row, path in enumerate(self.paths):
             try:
                 status = self.file(row).stat()
             except OSError as error:
                 raise UserError(f"there is no picture {self.file(row)} any more; read the dataset again") from error
-            content = f"{status.st_size} {status.st_mtime_ns}" if modified else f"{status.st_size}"
+            content = f"{status.st_size}"
+            if modified:  # the time of the last change to a file, unlike that of the last writing, cannot be set
+                content += f" {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
             line = f"{path}\t{content}\t{self.pids[row]}\t{self.camids[row]}\t{self.clothes[row]}\n"
             digest.update(line.encode(errors="surrogateescape"))
         return digest.hexdigest()[:16]

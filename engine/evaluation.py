@@ -35,18 +35,24 @@ def evaluate_network(
 
 
 def validation_of(dataset: Dataset, share: float, seed: int) -> Dataset:
-    """The dataset with a share of its training identities as query and gallery, judged by its own protocol.
+    """The dataset with a share of its training identities as query and gallery.
+
+    They are judged by the dataset's own protocol, or where that is a general one under the name that papers give it on
+    this dataset's test set, by that general one: what makes the test set special (tracklets in the place of cameras,
+    queries that are all occluded) is not so of training pictures, and the score must not carry its name.
 
     Raises:
         UserError: see `data.validation.hold_out`.
     """
     rule, columns = protocol_of(dataset.protocol), columns_of(dataset.train)
+    while rule.same_as is not None:
+        rule = protocol_of(rule.same_as)
 
     def pairs(query: Ints, gallery: Ints) -> Mask:
         asked, shown = columns.take(query), columns.take(gallery)
         return rule.good(asked, shown) & rule.asked(asked) & rule.shown(shown)
 
-    return hold_out(dataset, share, seed, pairs)
+    return hold_out(replace(dataset, protocol=rule.name), share, seed, pairs)
 
 
 def mean_of(scores: Sequence[Scores]) -> Scores:

@@ -22,7 +22,7 @@ from engine.checkpoint import checkpoint_file, load_checkpoint, require_card
 from engine.devices import place
 from engine.evaluation import validation_of
 from engine.extraction import Extraction, columns_of, extract
-from engine.gather import team
+from engine.gather import largest, team
 from engine.launch import told_once
 from modeling.methods import build_embedder, options_of
 from modeling.methods.method import Embedder
@@ -226,6 +226,8 @@ def _question(request: Request, config: Config, dataset: Dataset, scorer: str) -
         rerank=Reranking(how.k1, how.k2, how.lam) if how.rerank else None,
         index=how.index,
         cameras=request.cameras,
+        dataset=dataset.name,
+        own=dataset.protocol,
     )
     question.check()
     if request.calibrate is None:
@@ -242,7 +244,8 @@ def _features(
     there = folder / title
     manifest = {**made_by, "split": title, "fingerprint": split.fingerprint(modified=True)}
     reason = stale(there, manifest)
-    if reason is None:
+    # Process 0 decides: on another machine the files of the same dataset have other numbers and times.
+    if not largest(int(reason is not None and idist.get_rank() == 0)):
         logger.info("%s: using the features in %s", title, there)
         return read_features(there)
     logger.info("%s: extracting, since %s", title, reason)

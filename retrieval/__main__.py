@@ -86,6 +86,8 @@ def main(arguments: list[str] | None = None) -> int:
         index=options.index or "exact",
         ranks=sorted(set(options.ranks)),
         cameras=options.cameras,
+        dataset=made.get("dataset"),
+        own=made.get("protocol", "market"),
     )
     if options.top is not None:
         question.check()

@@ -18,7 +18,7 @@ import torch
 from common.errors import UserError, unknown_name
 from retrieval.columns import Columns, Features, Ints
 from retrieval.neighbours.indexes import known
-from retrieval.protocols import Protocol
+from retrieval.protocols import Protocol, of_others
 from retrieval.protocols import protocol as protocol_of
 from retrieval.ranking.positions import Positions, positions
 from retrieval.ranking.results import CMC_RANKS, CameraTable, PerQuery, Scores, nothing_to_find, over_draws, summarise
@@ -50,6 +50,7 @@ class Question:
         index: what finds the nearest pictures for expansion and re-ranking, a name in `INDEXES`.
         ranks: where to read the cumulative match curve.
         cameras: also judge by pairs of cameras.
+        dataset, own: what the features are of, and the protocol that its reader names; nothing where it is not known.
     """
 
     protocols: Sequence[str]
@@ -59,6 +60,8 @@ class Question:
     index: str = "exact"
     ranks: Sequence[int] = CMC_RANKS
     cameras: bool = False
+    dataset: str | None = None
+    own: str = ""
 
     def check(self) -> None:
         """Raise `UserError` for what cannot be asked; to be called before anything that takes long."""
@@ -95,6 +98,13 @@ class Question:
         if wanting and len(wanting) == len(sentences):
             raise UserError("; ".join(wanting.values()))
         return wanting
+
+    def warnings(self) -> tuple[str, ...]:
+        """A sentence for each protocol that is asked for and belongs to other datasets."""
+        if self.dataset is None:
+            return ()
+        told = (of_others(name, self.dataset, self.own) for name in dict.fromkeys(self.protocols))
+        return tuple(filter(None, told))
 
     def how(self) -> dict[str, Any]:
         """What re-ranking and expansion were done with, ready for JSON; nothing where there was neither."""
@@ -150,7 +160,8 @@ class Answer:
             blocks.append(scores.table())
             if name in self.cameras:
                 blocks.append(self.cameras[name].table())
-        return "\n".join([*blocks, *self.problems.values()])
+        warnings = (f"warning: {sentence}" for sentence in self.question.warnings())
+        return "\n".join([*blocks, *self.problems.values(), *warnings])
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON: the first protocol's scores, and those of all by name when there are several."""
@@ -158,6 +169,8 @@ class Answer:
         answer: dict[str, Any] = {**first.as_dict(), **self.question.how()}
         if self.problems:
             answer["problems"] = dict(self.problems)
+        if self.question.warnings():
+            answer["warnings"] = list(self.question.warnings())
         if others:
             answer["protocols"] = {name: scores.as_dict() for name, scores in self.scores.items()}
         if self.cameras:

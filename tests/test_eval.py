@@ -75,6 +75,37 @@ def test_pictures_that_were_written_again(checkpoint: Path, street: Path, doors:
     assert "query: extracting, since" in doors.evaluate("cpu", checkpoint, "--root", copy).out
 
 
+def test_a_dataset_with_the_same_names_sizes_and_times(
+    checkpoint: Path, street: Path, doors: Doors, tmp_path: Path
+) -> None:
+    for name in ("one", "other"):
+        shutil.copytree(street, tmp_path / name)
+    assert doors.evaluate("cpu", checkpoint, "--root", tmp_path / "one").status == 0
+    assert doors.evaluate("cpu", checkpoint, "--root", tmp_path / "one").out.count("using the features") == 2
+    assert doors.evaluate("cpu", checkpoint, "--root", tmp_path / "other").out.count(": extracting, since") == 2
+
+
+def test_process_0_says_whether_features_are_good(
+    checkpoint: Path, doors: Doors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On another machine the same pictures have other numbers and times."""
+    assert doors.evaluate("cpu", checkpoint).status == 0
+    monkeypatch.setattr(judging, "stale", lambda *_: "this is another machine")
+    monkeypatch.setattr(judging, "largest", lambda value: value)
+    monkeypatch.setattr(judging, "extract", lambda *_: pytest.fail("the others do not extract"))
+    monkeypatch.setattr(idist, "get_rank", lambda: 1)
+    assert doors.evaluate("cpu", checkpoint).status == 0
+
+
+def test_a_protocol_of_other_datasets(checkpoint: Path, doors: Doors) -> None:
+    asked = ("--protocol", "market", "deepchange")
+    sentence = "the protocol 'deepchange' is one of deepchange, and 'street' is judged by 'market'"
+    assert f"\nwarning: {sentence}" in doors.evaluate("cpu", checkpoint, *asked).out
+    (told,) = json.loads(doors.evaluate("cpu", checkpoint, *asked, "--json").out)["warnings"]
+    assert told.startswith(sentence)
+    assert "warning" not in doors.evaluate("cpu", checkpoint).said
+
+
 def test_weights_that_are_not_what_the_card_says(checkpoint: Path, doors: Doors) -> None:
     parts = torch.load(checkpoint, weights_only=True)
     for change in (

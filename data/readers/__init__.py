@@ -1,4 +1,5 @@
-"""One file a layout: a reader turns a folder into a `Dataset`. A new one is its file and a line in `READERS`."""
+"""One file a layout: a reader turns a folder into a `Dataset`. A new one is its file and a line in `READERS`, and
+one in `data.doctor.layouts.LAYOUTS`."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ FORM = {"train": "PID_..._OUTFIT, such as 000001_s01_0001_03.jpg", "test": "PID_
 
 TRAIN = {"train": Counts(71_248, 5_000)}
 PUBLISHED = {
-    "test": {**TRAIN, "query": Counts(10_176), "gallery": Counts(125_353)},
-    "val": {**TRAIN, "query": Counts(100), "gallery": Counts(21_279)},
+    "test": {**TRAIN, "query": Counts(10_176), "gallery": Counts(125_353, 5_806)},
+    "val": {**TRAIN, "query": Counts(100), "gallery": Counts(21_279, 56)},
 }
 
 _NAMES = {

@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from common.errors import UserError, unknown_name
+from common.errors import UserError, did_you_mean, unknown_name
 from data.readers.checks import checked
 from data.readers.listing import (
     by_base_name,
@@ -39,14 +39,16 @@ _NAME = re.compile(r"(?P<pid>-0*1(?=_)|[0-9]{1,9})_c?(?P<cam>[0-9]{1,6})_[0-9]+(
 def read(root: Path, name: str, *, variant: str = "test") -> Dataset:
     """Read what `partitions.pkl` lists; cameras are numbered as the names have them.
 
+    A list that is not in it is empty, and a note says so.
+
     Args:
         variant: "test", or "val" for the training people without those of the validation, whose query and gallery
             are read then.
 
     Raises:
         UserError: the variant is unknown, the folder is not the one (naming the one that would work, one level up or
-            down), the file asks for more than plain things or is damaged, a list is missing or malformed, a picture is
-            not there or lies elsewhere, or a file name does not parse.
+            down), the file asks for more than plain things or is damaged, a list is malformed, a picture is not
+            there or lies elsewhere, or a file name does not parse.
     """
     if variant not in TRAIN:
         raise unknown_name("variant of partitions", variant, TRAIN)
@@ -62,8 +64,17 @@ def read(root: Path, name: str, *, variant: str = "test") -> Dataset:
     }
     splits = {title: _split(root, name, listed, there) for title, listed in chosen.items()}
     further = marks.count(FURTHER)
-    notes = (f"{further:,} pictures with mark {FURTHER} (multi-query) are not read",) if further else ()
+    notes = _absent(lists, TRAIN[variant], f"{variant}_im_names")
+    notes += (f"{further:,} pictures with mark {FURTHER} (multi-query) are not read",) if further else ()
     return checked(name, splits["train"], splits["query"], splits["gallery"], notes=notes)
+
+
+def _absent(lists: dict[str, Any], *keys: str) -> tuple[str, ...]:
+    """Notes of the lists that should be there; a misspelt one would leave a split empty without a word."""
+    there = ", ".join(repr(key[:40])[1:-1] for key in sorted(lists)[:12]) or "nothing"
+    return tuple(
+        f"{FILE} has no list {key}{did_you_mean(key, lists)}; it has: {there}" for key in keys if key not in lists
+    )
 
 
 def _marked(names: Iterable[str], marks: Iterable[int], mark: int) -> list[str]:

@@ -1,16 +1,20 @@
 """What a pickle holds when it holds plain things only: nothing that a file asks for is ever called.
 
 A pickle is a program. This one may build containers, texts and numbers, and NumPy's arrays of texts and numbers; those
-are put together here from their bytes, because NumPy's own functions believe what a file says of its memory.
+are put together here from their bytes, because NumPy's own functions believe what a file says of its memory. Neither
+may a few bytes cost hours or gigabytes: a tuple of two equal tuples of two equal tuples … takes a step for each of its
+2ⁿ ends where it is a key, so keys are texts and numbers.
 """
 
 from __future__ import annotations
 
+import io
 import pickle
 import re
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -19,6 +23,7 @@ from common.errors import UserError
 _ITEM = re.compile(r"[<>|=]?(?P<code>[iu][1248]|b1|[SU][1-9][0-9]{0,5}|O8?)")
 _FAULTS = (
     pickle.UnpicklingError,
+    struct.error,
     EOFError,
     OSError,
     ValueError,
@@ -39,22 +44,66 @@ def read_plain(file: Path) -> dict[str, Any]:
         UserError: the file asks for anything but plain things (it says for what), is damaged, or holds no dictionary.
     """
     try:
-        with file.open("rb") as stream:
-            value = _Plain(file, stream).load()
+        value = _Plain(file).load()
     except _FAULTS as error:
-        told = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        what = str(error) or "it ends too early"
+        told = " ".join(f"{type(error).__name__}: {what}".split())[:200]
         raise UserError(f"{file} cannot be read as a pickle ({told}); copy it again or write it anew") from None
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         raise UserError(f"{file} holds a {type(value).__name__}, not a dictionary with names as keys; write it anew")
     return {key: entry.items if isinstance(entry, _Array) else entry for key, entry in value.items()}
 
 
-class _Plain(pickle.Unpickler):
-    """Calls what stands in `_ALLOWED`, and nothing else."""
+_SCALAR = (str, bytes, int, type(None))
+_HASHED = {
+    pickle.SETITEM: slice(-2, None, 2),
+    pickle.SETITEMS: slice(0, None, 2),
+    pickle.DICT: slice(0, None, 2),
+    pickle.ADDITEMS: slice(None),
+    pickle.FROZENSET: slice(None),
+}
+"""Which entries of the stack, after the last mark, an instruction uses as keys."""
 
-    def __init__(self, file: Path, stream: IO[bytes]) -> None:
+
+def _keys(keys: Iterable[object]) -> None:
+    for key in keys:
+        if not isinstance(key, _SCALAR):
+            raise ValueError(f"a {type(key).__name__} as a key, not a text or number")
+
+
+def _minding(instruction: bytes, keys: slice) -> Callable[[Any], None]:
+    """The instruction, done once its keys are seen to be plain."""
+    usual = pickle._Unpickler.dispatch[instruction[0]]
+
+    def load(reader: Any) -> None:
+        _keys(reader.stack[keys])
+        usual(reader)
+
+    return load
+
+
+def _byte_array(reader: Any) -> None:
+    """As many bytes as there are; usually there is room for as many as the file says."""
+    (length,) = struct.unpack("<Q", reader.read(8))
+    reader.append(bytearray(reader.read(length)))
+
+
+class _Plain(pickle._Unpickler):
+    """Calls what stands in `_ALLOWED`, and nothing else.
+
+    The one that is written in Python lets its steps be changed, and keeps what it remembers in a dictionary: a memo
+    numbered 2³² − 1 costs nothing. From memory nothing can be read that is longer than the file.
+    """
+
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {
+        **pickle._Unpickler.dispatch,
+        pickle.BYTEARRAY8[0]: _byte_array,
+        **{code[0]: _minding(code, keys) for code, keys in _HASHED.items()},
+    }
+
+    def __init__(self, file: Path) -> None:
         # Python 2 wrote bytes and texts alike; Latin-1 gives every byte back.
-        super().__init__(stream, encoding="latin1")
+        super().__init__(io.BytesIO(file.read_bytes()), encoding="latin1")
         self._file = file
 
     def find_class(self, module: str, name: str) -> Any:
@@ -150,6 +199,23 @@ def _encoded(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
+def _of_keys(kind: Callable[[list[Any]], object]) -> Callable[..., object]:
+    """A set, or another thing of items that are keys."""
+
+    def made(items: Iterable[Any] = ()) -> object:
+        listed = list(items)
+        _keys(listed)
+        return kind(listed)
+
+    return made
+
+
+def _dictionary(pairs: Iterable[Any] = ()) -> dict[Any, Any]:
+    listed = list(pairs.items() if isinstance(pairs, dict) else pairs)
+    _keys(key for key, _ in listed)
+    return dict(listed)
+
+
 def _no_bytes() -> bytes:
     return b""
 
@@ -173,9 +239,9 @@ def _no_array(*_: object) -> None:
 _BUILTINS: dict[str, Callable[..., object]] = {
     "list": list,
     "tuple": tuple,
-    "dict": dict,
-    "set": set,
-    "frozenset": frozenset,
+    "dict": _dictionary,
+    "set": _of_keys(set),
+    "frozenset": _of_keys(frozenset),
     "str": _text,
     "unicode": _text,
     "int": _number,
@@ -192,7 +258,7 @@ _NAMED: dict[str, Callable[..., object]] = {
     **{f"numpy.{core}.{name}": kind for core in ("core", "_core") for name, kind in _NUMPY.items()},
     "numpy.dtype": _Kind,
     "numpy.ndarray": _no_array,
-    "collections.OrderedDict": dict,
+    "collections.OrderedDict": _dictionary,
     "_codecs.encode": _encoded,
 }
 """What Python 2 and 3 and NumPy 1 and 2 write into such files, by the names they write."""

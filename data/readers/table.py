@@ -145,7 +145,7 @@ def _existing(table: Path, columns: Columns) -> list[str]:
         if path.startswith("/"):
             inside(table.parent, path, row)
             raise UserError(f"{row}: the path '{told}' is absolute; write it relative to {table.parent}")
-        if folder not in listed:
+        if folder not in listed or "\0" in base:
             inside(table.parent, path, row)
             listed[folder] = _links(table.parent / folder)
         if base not in listed[folder]:

@@ -1,7 +1,6 @@
-"""Print docs/protocols.md, or the commands that leave one dataset out after the other.
+"""Print docs/protocols.md.
 
 python3 -m retrieval.protocols > docs/protocols.md
-python3 -m retrieval.protocols --leave-one-out market duke cuhk msmt
 """
 
 from __future__ import annotations
@@ -10,8 +9,6 @@ import argparse
 import sys
 
 from common.command import exit_status
-from common.errors import UserError
-from retrieval.protocols.leave_one_out import LeaveOneOut
 from retrieval.protocols.table import document
 
 
@@ -22,22 +19,13 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--leave-one-out", nargs="+", metavar="DATASET", help="print commands for these instead")
-    parser.add_argument("--configuration", metavar="FILE", help="what they train (configs/generalize.yml)")
-    parser.add_argument("--devices", metavar="LIST", help="where they train (0)")
     return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns its exit status."""
-    options = _parser().parse_args(arguments)
-    given = {name: value for name in ("configuration", "devices") if (value := getattr(options, name)) is not None}
-    if options.leave_one_out is None:
-        if given:
-            raise UserError(f"--{next(iter(given))} is for the commands that --leave-one-out prints: give that too")
-        print(document(), end="")
-    else:
-        print("\n".join(LeaveOneOut(tuple(options.leave_one_out)).commands(**given)))
+    _parser().parse_args(arguments)
+    print(document(), end="")
     return 0
 
 

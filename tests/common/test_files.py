@@ -187,3 +187,9 @@ def test_inside_a_root_that_is_a_link(tmp_path: Path) -> None:
     assert inside(tmp_path / "root", "a.jpg", "list") == tmp_path / "root" / "a.jpg"
     with pytest.raises(UserError):
         inside(tmp_path / "root", "../a.jpg", "list")
+
+
+def test_a_zero_byte_is_no_path(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"table, row 3: the path 'a\\x00b.jpg' has a zero byte") as told:
+        inside(tmp_path, "a\0b.jpg", "table, row 3")
+    assert str(told.value).isprintable()

@@ -21,7 +21,6 @@ from retrieval.reranking.expansion import EXPANSIONS
         (Term(weight=2, until_epoch=3), {1, 2, 3}),
         (Term(weight=2, from_epoch=3, until_epoch=4), {3, 4}),
         (Term(weight=2, from_epoch=4, until_epoch=4), {4}),
-        (Term(weight=2, from_epoch=4, until_epoch=2), set()),
         (Term(weight=0), set()),
     ],
 )
@@ -159,3 +158,8 @@ def test_what_retrieval_offers_may_be_configured() -> None:
 
     assert offered("index") == set(INDEXES)
     assert offered("expand") == {"none", *EXPANSIONS}
+
+
+def test_a_term_that_ends_before_it_begins() -> None:
+    with pytest.raises(ValidationError, match="until_epoch 2 is before from_epoch 4"):
+        Term(from_epoch=4, until_epoch=2)

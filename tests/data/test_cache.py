@@ -20,7 +20,6 @@ import torch
 from PIL import Image
 
 from common.errors import UserError
-from common.files import make_folder
 from configs.schema import Augment, Data
 from data import cache as cache_module
 from data import opencv
@@ -269,14 +268,34 @@ def test_memory_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_the_system_and_the_container_leave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:    4 kB\n")
     monkeypatch.setattr(cache_module, "_MEMORY", tmp_path / "meminfo")
-    monkeypatch.setattr(cache_module, "_CONTAINER", tmp_path / "max")
+    monkeypatch.setattr(cache_module, "_CONTAINER", tmp_path)
     assert cache_module._free_memory() == 4096
-    for limit, free in (("max\n", 4096), ("4095\n", 4095), ("4097\n", 4096)):
-        (tmp_path / "max").write_text(limit)
-        assert cache_module._free_memory() == free
     monkeypatch.setattr(cache_module, "_MEMORY", tmp_path / "none")
-    (tmp_path / "max").unlink()
     assert cache_module._free_memory() is None
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "statistics", "forgettable"),
+    [
+        ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
+    ],
+    ids=["version 2", "version 1"],
+)
+def test_what_a_container_uses_is_not_left(
+    limit: str, used: str, statistics: str, forgettable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "meminfo").write_text("MemAvailable:    4 kB\n")
+    monkeypatch.setattr(cache_module, "_MEMORY", tmp_path / "meminfo")
+    monkeypatch.setattr(cache_module, "_CONTAINER", tmp_path)
+    (tmp_path / "memory").mkdir()
+    (tmp_path / limit).write_text("max\n")
+    assert cache_module._free_memory() == 4096
+    (tmp_path / used).write_text("7000\n")
+    (tmp_path / statistics).write_text(f"anon 5000\n{forgettable} 1500\nactive_file 400\n")
+    for most, free in (("max\n", 4096), ("9000\n", 3500), ("5400\n", 0), ("9223372036854771712\n", 4096)):
+        (tmp_path / limit).write_text(most)
+        assert cache_module._free_memory() == free
 
 
 def test_a_file_of_another_size_is_refused(tmp_path: Path) -> None:
@@ -339,6 +358,35 @@ def test_a_replaced_picture_and_another_size_are_seen(split: Split, tmp_path: Pa
     assert len(list((tmp_path / "kept").iterdir())) == 3
 
 
+def test_two_datasets_that_differ_in_nothing_but_their_pixels(tmp_path: Path) -> None:
+    """The same names, sizes and times of writing, in two folders and, one after the other, in one."""
+    rows = [Sample(f"{row}.bmp", row) for row in range(3)]
+    data = Data(cache="disk", cache_folder=tmp_path / "kept")
+
+    def made(folder: Path, level: int) -> Split:
+        folder.mkdir()
+        for row in rows:
+            Image.fromarray(np.full((40, 20, 3), level, np.uint8)).save(folder / row.path)
+            os.utime(folder / row.path, ns=(0, 0))
+        return Split.of(folder, rows)
+
+    def levels(split: Split) -> set[int]:
+        cache = open_cache(data, [split], SMALL)
+        (batch,) = PictureLoader(Pictures(split.file, SMALL, cache=cache), WholeBatches(range(3), 3), 0)
+        return set(batch.pixels.unique().tolist())
+
+    assert levels(made(tmp_path / "first", 10)) == {10}
+    assert levels(made(tmp_path / "second", 200)) == {200}
+    assert len(list((tmp_path / "kept").iterdir())) == 2
+    (tmp_path / "first").rename(tmp_path / "elsewhere")
+    (tmp_path / "second").rename(tmp_path / "first")
+    assert levels(Split.of(tmp_path / "first", rows)) == {200}
+    (tmp_path / "link").symlink_to(tmp_path / "first")
+    before = len(list((tmp_path / "kept").iterdir()))
+    assert levels(Split.of(tmp_path / "link", rows)) == {200}
+    assert len(list((tmp_path / "kept").iterdir())) == before, "another way to the same folder"
+
+
 def test_what_a_configuration_asks_for(split: Split, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     assert open_cache(Data(), [split], SMALL) is None
@@ -348,16 +396,21 @@ def test_what_a_configuration_asks_for(split: Split, tmp_path: Path, caplog: pyt
     assert len(ram) == 2 * COUNT
     assert caplog.messages.pop() == "keeping 24 pictures in memory once they are decoded: up to 0.0 MiB"
     caplog.clear()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot create the folder"):
+        open_cache(Data(cache="disk", cache_folder=tmp_path / "file"), [split], SMALL)
+    assert caplog.messages == [], "nothing is promised before it can be kept"
     said: list[int] = []
 
-    def noticing(folder: Path) -> Path:
+    def noticing(descriptor: int, size: int) -> None:
         said.append(len(caplog.messages))
-        return make_folder(folder)
+        truncate(descriptor, size)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cache_module, "make_folder", noticing)
+        truncate = os.truncate
+        patch.setattr(os, "truncate", noticing)
         disk = open_cache(Data(cache="disk", cache_folder=tmp_path / "kept"), [split], SMALL)
-    assert said == [1], "told before anything is made"
+    assert said == [1], "told before anything is taken"
     assert disk is not None
     (path,) = (tmp_path / "kept").iterdir()
     assert caplog.messages[0].startswith(f"keeping 12 pictures in {path} once they are decoded: up to 0.0 MiB; delete")

@@ -72,7 +72,7 @@ def test_shapes_and_types(rows: TrainingSet) -> None:
         assert batch.pixels.dtype == torch.uint8
         assert batch.rows.shape == (8,)
         assert batch.rows.dtype == torch.int64
-        assert batch.geometry.shape == (8, 7)
+        assert batch.geometry.shape == (8, 10)
         assert batch.geometry.dtype == torch.int64
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import time
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,29 @@ def test_fingerprint_sees_every_change(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").unlink()
     with pytest.raises(UserError, match=r"there is no picture .*a.jpg any more"):
         rows.fingerprint()
+
+
+def test_fingerprint_of_what_was_modified(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    one, other = (split(tmp_path / folder, Sample("a.jpg", 1, 0)) for folder in ("a", "b"))
+    for rows in (one, other):
+        os.utime(rows.file(0), ns=(0, 0))
+    assert one.fingerprint() == other.fingerprint()
+    (tmp_path / "c").mkdir()
+    os.link(one.file(0), tmp_path / "c" / "a.jpg")
+    linked = Split.of(tmp_path / "c", [Sample("a.jpg", 1, 0)])
+    assert one.fingerprint(modified=True) != linked.fingerprint(modified=True), "another folder of the same files"
+    before = one.fingerprint(modified=True)
+    assert before == one.fingerprint(modified=True) != other.fingerprint(modified=True)
+    os.replace(other.file(0), one.file(0))  # noqa: PTH105 (as `mv` does)
+    moved = one.fingerprint(modified=True)
+    assert moved != before, "another file under the same name"
+    time.sleep(0.02)
+    one.file(0).write_bytes(b"456")
+    os.utime(one.file(0), ns=(0, 0))
+    assert one.fingerprint(modified=True) not in (before, moved), "written again, the time set back"
+    assert one.fingerprint() == split(tmp_path / "b", Sample("a.jpg", 1, 0)).fingerprint()
 
 
 def test_dataset_summary_and_require(tmp_path: Path) -> None:

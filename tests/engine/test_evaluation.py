@@ -52,6 +52,25 @@ def test_every_query_has_a_positive_by_its_protocol(protocol: str) -> None:
         assert any(finds(protocol, asked, other) for other in labels)
 
 
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [("deepchange", "market"), ("occluded-duke", "market"), ("celeb", "no-camera"), ("vcclothes", "market")],
+)
+def test_held_out_people_have_no_published_score(own: str, expected: str) -> None:
+    """Such as DeepChange's, whose test set has tracklets in the column where training pictures have cameras."""
+    dataset = street_of(20, own)
+    held_out, general = (validation_of(replace(dataset, protocol=name), 0.5, seed=1) for name in (own, expected))
+    assert held_out.protocol == general.protocol == expected
+    for title in ("train", "query", "gallery"):
+        assert list(held_out.splits[title].paths) == list(general.splits[title].paths)
+
+
+def test_a_protocol_of_some_cameras_is_asked_of_these_in_training_pictures_too() -> None:
+    held_out = validation_of(street_of(20, "prcc-cc"), 0.5, seed=1)
+    assert held_out.protocol == "prcc-cc"
+    assert set(held_out.query.camids.tolist()) == {2}
+
+
 def test_the_mean_counts_datasets_alike() -> None:
     one, other = scores_of(0.2), replace(scores_of(0.6), protocol="no-camera", queries=10, cmc={1: 0.4})
     assert mean_of([one]) is one

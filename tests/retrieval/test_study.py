@@ -139,6 +139,18 @@ def test_one_protocol_without_anything_to_find_does_not_spoil_the_others() -> No
         study(QUERY, bare, Question(["cloth-changing"]))
 
 
+def test_scores_that_carry_the_name_of_others() -> None:
+    question = Question(["celeb", "market", "deepchange"], dataset="market", own="market")
+    answer = study(QUERY, GALLERY, question)
+    told = answer.as_dict()["warnings"]
+    assert [sentence.split("'")[1] for sentence in told] == ["celeb", "deepchange"]
+    assert answer.text().splitlines()[-2:] == [f"warning: {sentence}" for sentence in told]
+    for fine in (Question(["market"], dataset="market", own="market"), Question(["celeb"])):
+        answer = study(QUERY, GALLERY, fine)
+        assert "warnings" not in answer.as_dict()
+        assert "warning" not in answer.text()
+
+
 def test_what_was_done_is_told() -> None:
     question = Question(["market"], expand="aqe", rerank=Reranking(k1=8, k2=3, lam=0.5), index="flat")
     answer = study(QUERY, GALLERY, question)

@@ -15,6 +15,7 @@ def test_published_counts(tmp_path: Path) -> None:
     test, val = read("last", root, "last"), read("last", root, "last", variant="val")
     assert test.published["train"] == val.published["train"]
     assert (test.published["train"].images, test.published["train"].identities) == (71_248, 5_000)
+    assert (test.published["gallery"].identities, val.published["gallery"].identities) == (5_806, 56)
     assert test.published["query"].images + test.published["gallery"].images == 135_529
     assert val.published["query"].images + val.published["gallery"].images == 21_379
     assert val.gallery.paths[0].startswith("val/gallery/")

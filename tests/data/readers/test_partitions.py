@@ -102,6 +102,20 @@ def test_absent_lists_and_pictures(tmp_path: Path) -> None:
         read("partitions", tmp_path / "a", "mine")
 
 
+def test_a_misspelt_list_is_told(tmp_path: Path) -> None:
+    root = made(tmp_path)
+    (root / "partitions.pkl").write_bytes(
+        pickle.dumps({"trainval_names": [TRAIN], **{key: LISTS[key] for key in ("test_im_names", "test_marks")}})
+    )
+    dataset = read("partitions", root, "mine")
+    assert len(dataset.train) == 0
+    assert dataset.notes[0] == (
+        "partitions.pkl has no list trainval_im_names, did you mean 'trainval_names'?; it has: test_im_names, "
+        "test_marks, trainval_names"
+    )
+    assert not any("no list" in note for note in read("partitions", made(tmp_path / "whole"), "mine").notes)
+
+
 def test_a_pickle_that_is_a_program(tmp_path: Path) -> None:
     class Program:
         def __reduce__(self) -> tuple[Any, tuple[str]]:

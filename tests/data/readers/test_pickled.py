@@ -6,6 +6,7 @@ import collections
 import os
 import pickle
 import subprocess
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,53 @@ DAMAGED = {
     "too few bytes": b"\x80\x02}U\x01acnumpy.core.multiarray\nscalar\n"
     b"cnumpy\ndtype\nU\x02i8K\x00K\x01\x87RU\x03abc\x86Rs.",
 }
+
+
+DOUBLED = b"2\x86" * 20
+"""What is on the stack, in a pair with itself, that in a pair with itself …: 2²⁰ ends here."""
+COSTLY = {
+    "a key": b"\x80\x02})" + DOUBLED + b"K\x01s.",
+    "keys": b"\x80\x02}()" + DOUBLED + b"K\x01u.",
+    "keys of a new dictionary": b"\x80\x02()" + DOUBLED + b"K\x01d.",
+    "items of a set": b"\x80\x04\x8f()" + DOUBLED + b"\x90.",
+    "items of a frozen set": b"\x80\x04()" + DOUBLED + b"\x91.",
+    "given to set": b"\x80\x02c__builtin__\nset\n])" + DOUBLED + b"a\x85R.",
+    "given to frozenset": b"\x80\x02c__builtin__\nfrozenset\n])" + DOUBLED + b"a\x85R.",
+    "given to dict": b"\x80\x02c__builtin__\ndict\n])" + DOUBLED + b"K\x01\x86a\x85R.",
+    "given to OrderedDict": b"\x80\x02ccollections\nOrderedDict\n])" + DOUBLED + b"K\x01\x86a\x85R.",
+    "in one pair of brackets after the other": b"\x80\x02})" + b"\x85" * 10**4 + b"K\x01s.",
+}
+
+
+@pytest.mark.parametrize("content", COSTLY.values(), ids=COSTLY)
+def test_keys_that_would_take_for_ever(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(UserError, match=r"\(ValueError: a tuple as a key, not a text or number\)"):
+        read_plain(file_of(tmp_path, content))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x80\x02}r\xff\xff\xff\xff.",  # remembered as the last of 2³² things
+        b"\x80\x02}T\xff\xff\xff\x7f.",
+        b"\x80\x04}\x8e" + (2**40).to_bytes(8, "little") + b".",
+        b"\x80\x05}\x96" + (2**40).to_bytes(8, "little") + b".",
+        b"\x80\x04\x95" + (2**40).to_bytes(8, "little") + b"}.",
+    ],
+    ids=["memo", "text", "bytes", "bytearray", "frame"],
+)
+def test_what_a_file_says_of_its_size_costs_no_memory(tmp_path: Path, content: bytes) -> None:
+    tracemalloc.start()
+    try:
+        found = read_plain(file_of(tmp_path, content))
+    except UserError as refusal:
+        assert "cannot be read as a pickle" in str(refusal)  # noqa: PT017
+    else:
+        assert found == {}
+    finally:
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert most < 2**20
 
 
 @pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)

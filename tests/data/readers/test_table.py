@@ -28,6 +28,14 @@ def test_columns(tmp_path: Path) -> None:
     assert (dataset.protocol, dataset.notes) == ("market", ())
 
 
+@pytest.mark.parametrize("path", ["a\0.jpg", "no\0sub/a.jpg", "\0"])
+def test_a_zero_byte(tmp_path: Path, path: str) -> None:
+    sentence = r"mine.csv(, row 6: the path '.*x00.*' has a zero byte| cannot be read)"  # the latter by Python 3.10
+    with pytest.raises(UserError, match=sentence) as told:
+        table(tmp_path, f"{ROWS}{path},1,1,train\n")
+    assert "\0" not in str(told.value)
+
+
 def test_another_order_clothes_and_more_columns(tmp_path: Path) -> None:
     text = "train,5,1,x,a.jpg,7\n query , 5,2,y,b.png,3\nGALLERY,,1,z,sub/c.jpg,3\n"
     dataset = table(tmp_path, text, "split,clothes,Camid,remark,Path,pid\n")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from common.errors import UserError
 from retrieval.columns import Columns, Features
-from retrieval.protocols import PROTOCOLS, Choice, Protocol, protocol
+from retrieval.protocols import PROTOCOLS, Choice, Protocol, of_others, protocol
 from retrieval.ranking.acquaintances import Acquaintances
 from retrieval.ranking.evaluation import PerQuery, evaluate
 from retrieval.scorers import Precomputed
@@ -213,6 +213,40 @@ def test_unknown_names_suggest() -> None:
         protocol("markt")
     with pytest.raises(UserError, match="the dataset 'ltcc' is judged by standard, cloth-changing, same-clothes$"):
         protocol("ltcc")
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset", "own"),
+    [
+        *((name, "prcc", "prcc-cc") for name in ("prcc-cc", "prcc-single-sc", "market", "cloth-changing")),
+        ("prcc-single-cc", "mine", "prcc-cc"),  # a name of one's own for what the reader knows
+        ("deepchange", "deepchange-val", "deepchange"),
+        ("vcclothes-cc", "vcclothes-sc", "vcclothes-sc"),
+        ("prcc-cc", "prcc", "no-camera"),  # as the reader found no camera
+        ("no-camera", "market", "market"),
+        ("standard", "street", "market"),
+    ],
+)
+def test_a_protocol_of_ones_own(name: str, dataset: str, own: str) -> None:
+    assert of_others(name, dataset, own) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset", "own"),
+    [
+        ("deepchange", "market", "market"),
+        ("celeb", "market", "market"),
+        ("prcc-cc", "ltcc", "cloth-changing"),
+        ("deepchange", "deepchange-validation", "market"),
+        ("occluded-duke", "duke", "market"),
+        ("last", "celeb", "celeb"),
+    ],
+)
+def test_a_protocol_of_others(name: str, dataset: str, own: str) -> None:
+    sentence = of_others(name, dataset, own)
+    assert sentence is not None
+    assert sentence.startswith(f"the protocol '{name}' is one of ")
+    assert f"'{dataset}' is judged by '{own}'" in sentence
 
 
 def test_what_there_is_only_of_one_gallery() -> None:
