@@ -1,7 +1,7 @@
 """What is wrong with a dataset, before days of training on it are lost.
 
 python3 -m data.doctor market --root /path/to/Market-1501-v15.09.15
-python3 -m data.doctor csv --root /path/to/folder --sheets /tmp/sheets --workers 8
+python3 -m data.doctor csv --root /path/to/folder --sheets sheets --workers 8
 python3 -m data.doctor msmt --quick --json
 """
 

@@ -106,13 +106,14 @@ class Aim(Cal):
             told["transfer"] = weights["transfer"] * self.transfer_loss(cosines, self.clothes_head(feature.detach()))
         yield Update(told, ("clothes network",))
 
-        losses, metrics = self._tell_people(feature, batch, stage)
+        logits = self.classifier(feature)
+        losses, metrics = self._tell_people(feature, logits, batch, stage)
         if self.options.shuffle_maps:
             order = torch.from_numpy(stage.random.permutation(len(batch))).to(looking.device)
             looking = looking[order]
         if weights["causal"]:
             fused = self.classifier(self.fusion(maps, looking))
-            effect = self.classifier(feature) - (fused.detach() if self.options.hold_fused else fused)
+            effect = logits - (fused.detach() if self.options.hold_fused else fused)
             losses["causal"] = weights["causal"] * self.identity_loss(effect, batch.labels)
             metrics["fused accuracy"] = (fused.argmax(1) == batch.labels).float().mean()
         if weights["fused"]:

@@ -27,14 +27,9 @@ from modeling.layers.neck import scaled_neck
 from modeling.losses.clothes import ClothesAdversarialLoss, ClothesLoss
 from modeling.losses.identity import IdentityLoss
 from modeling.losses.triplet import TripletLoss
+from modeling.methods.baseline import IdentityTerm
 from modeling.methods.method import Facts, Method, ParameterGroup, Recipe, Stage, Update
 from modeling.network import GlobalEmbedder
-
-
-class IdentityTerm(Term):
-    """Label-smoothed cross entropy over the training identities."""
-
-    smoothing: float = Field(0.1, ge=0, lt=1)
 
 
 class ClothesTerm(Term):
@@ -135,7 +130,7 @@ class Cal(Method):
     def training_step(self, batch: Batch, stage: Stage) -> Iterator[Update]:
         feature = self.embedder.features(batch.images).neck
         yield from self._tell_clothes(feature, batch, stage)
-        losses, metrics = self._tell_people(feature, batch, stage)
+        losses, metrics = self._tell_people(feature, self.classifier(feature), batch, stage)
         yield Update(losses, ("main",), metrics)
 
     def _tell_clothes(self, feature: Tensor, batch: Batch, stage: Stage) -> Iterator[Update]:
@@ -146,10 +141,11 @@ class Cal(Method):
             loss = stage.weights["clothes"] * self.clothes_loss(cosines, batch.clothes)
             yield Update({"clothes": loss}, ("clothes head",), {"clothes accuracy": right})
 
-    def _tell_people(self, feature: Tensor, batch: Batch, stage: Stage) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def _tell_people(
+        self, feature: Tensor, logits: Tensor, batch: Batch, stage: Stage
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The losses of the network, and what is told of them; the head that has just moved is a constant."""
         weights = stage.weights
-        logits: Tensor = self.classifier(feature)
         losses = {"identity": weights["identity"] * self.identity_loss(logits, batch.labels)}
         if weights["adversarial"]:
             cosines = self.clothes_head(feature)
