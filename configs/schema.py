@@ -176,8 +176,8 @@ class Batches(Section):
 class Model(Section):
     """The network every method starts from."""
 
-    backbone: str = "resnet50"  # resnet18 | 34 | 50 | 101, each also as ..._ibn_a
-    last_stride: Literal[1, 2] = 1  # 1 doubles the last feature map
+    backbone: str = "resnet50"  # resnet18 | 34 | 50 | 101, each also as ..._ibn_a; hrnet_w32 | hrnet_w48
+    last_stride: Literal[1, 2] = 1  # 1 doubles the last feature map; hrnet knows only 1
     pooling: str = "average"  # average | gem | maxavg
     pretrained: str = "imagenet"  # imagenet (downloaded once) | a file | none
 

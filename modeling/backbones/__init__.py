@@ -7,6 +7,7 @@ from functools import partial
 
 from common.errors import UserError, unknown_name
 from modeling.backbones.base import Backbone
+from modeling.backbones.hrnet import HRNet
 from modeling.backbones.pretrained import ensure_downloaded, load_pretrained
 from modeling.backbones.resnet import ResNet
 
@@ -21,6 +22,8 @@ BACKBONES: dict[str, Callable[..., Backbone]] = {
     "resnet34_ibn_a": partial(ResNet, 34, ibn=True),
     "resnet50_ibn_a": partial(ResNet, 50, ibn=True),
     "resnet101_ibn_a": partial(ResNet, 101, ibn=True),
+    "hrnet_w32": partial(HRNet, 32),
+    "hrnet_w48": partial(HRNet, 48),
 }
 """Each is called with `last_stride=`."""
 
@@ -30,7 +33,7 @@ def build_backbone(name: str, *, last_stride: int, pretrained: str) -> Backbone:
 
     Args:
         name: a key of `BACKBONES`.
-        last_stride: 1 or 2; 1 doubles the height and width of the feature map.
+        last_stride: 1 or 2; 1 doubles the height and width of the feature map. HRNet knows only 1.
         pretrained: "imagenet" (downloaded once, see `modeling/backbones/pretrained.py`), "none", or a file.
 
     Raises:
@@ -43,5 +46,5 @@ def build_backbone(name: str, *, last_stride: int, pretrained: str) -> Backbone:
     weights = ensure_downloaded(name, pretrained)  # before building: a missing file should not cost seconds
     backbone = BACKBONES[name](last_stride=last_stride)
     if weights is not None:
-        load_pretrained(backbone, weights)
+        load_pretrained(backbone, weights, unused=backbone.unused)
     return backbone

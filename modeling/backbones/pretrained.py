@@ -11,7 +11,7 @@ import http.client
 import logging
 import os
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -61,6 +61,12 @@ WEIGHTS: dict[str, Weights] = {
     "resnet101_ibn_a": Weights(f"{_IBN_NET}/resnet101_ibn_a-59ea0ac6.pth", "59ea0ac6"),
 }
 
+BY_HAND: dict[str, str] = {
+    "hrnet_w32": "hrnetv2_w32_imagenet_pretrained.pth of HRNet-Image-Classification, or timm's hrnet_w32.ms_in1k",
+    "hrnet_w48": "hrnetv2_w48_imagenet_pretrained.pth of HRNet-Image-Classification, or timm's hrnet_w48.ms_in1k",
+}
+"""Published files that are not downloaded from here, by the names under which they are found."""
+
 
 @dataclass(frozen=True)
 class LoadReport:
@@ -70,7 +76,7 @@ class LoadReport:
         loaded: copied into the backbone.
         missing: the backbone's, not in the file: only BatchNorm's step counters, which files from before PyTorch
             0.4.1 lack and nothing here reads.
-        unexpected: in the file, not the backbone's: a classifier, or the heads of a whole re-ID network.
+        unexpected: in the file, not the backbone's: a classifier, or the heads of a whole re-ID network. Left out.
     """
 
     loaded: int
@@ -98,6 +104,11 @@ def ensure_downloaded(name: str, pretrained: str) -> Path | None:
             hint = did_you_mean(pretrained, ("none", "imagenet"))
             raise UserError(f"model.pretrained={pretrained}: no such file{hint or '; give a file, imagenet or none'}")
         return given
+    if name in BY_HAND:
+        raise UserError(
+            f"the ImageNet weights of '{name}' are not downloaded from here; fetch {BY_HAND[name]} by hand, and"
+            f" {_alternatives()}"
+        )
     if name not in WEIGHTS:
         raise UserError(f"no published ImageNet weights are known for '{name}'; {_alternatives()}")
     weights = WEIGHTS[name]
@@ -111,17 +122,25 @@ def ensure_downloaded(name: str, pretrained: str) -> Path | None:
     return weights.file
 
 
-def load_pretrained(backbone: nn.Module, path: Path) -> LoadReport:
+def load_pretrained(
+    backbone: nn.Module, path: Path, *, unused: Collection[str] = ("fc",), remedy: str | None = None
+) -> LoadReport:
     """Copy the weights in `path` into `backbone`; every parameter and buffer must be there, in its shape.
 
     The file holds tensors by name, bare or under "state_dict" or "model"; `module.` and `backbone.` in front of the
     names are dropped. Where names begin with `backbone.`, the others are the heads of a whole network and are left
-    out, as is the classifier `fc`.
+    out, as are the modules in `unused`.
+
+    Args:
+        backbone: any network whose weights are published.
+        path: the file.
+        unused: top-level modules that the file may hold and `backbone` does not have: its classifier.
+        remedy: what the user can do about a file of another network; says how to set `model.pretrained` if not given.
 
     Raises:
         UserError: the file cannot be read, or does not belong to this backbone.
     """
-    found, left_out = _backbone_part(_read(path))
+    found, left_out = _backbone_part(_read(path), unused)
     wanted = backbone.state_dict()
     missing = [key for key in wanted if key not in found]
     absent = [key for key in missing if not key.endswith("num_batches_tracked")]
@@ -134,11 +153,13 @@ def load_pretrained(backbone: nn.Module, path: Path) -> LoadReport:
     if absent or strange or shapes:
         complaints = (("missing", absent), ("unknown", strange), ("of another shape", shapes))
         details = "; ".join(f"{len(keys)} {what} ({_some(keys)})" for what, keys in complaints if keys)
-        raise UserError(f"{path} holds the weights of another network: {details}; {_alternatives()}")
+        raise UserError(f"{path} holds the weights of another network: {details}; {remedy or _alternatives()}")
     backbone.load_state_dict(found, strict=False)
-    report = LoadReport(loaded=len(found), missing=len(missing), unexpected=left_out)
+    report = LoadReport(loaded=len(found), missing=len(missing), unexpected=len(left_out))
+    modules = sorted({key.split(".")[0] for key in left_out})
     logger.info(
-        "weights of %s: %d loaded, %d missing, %d unexpected", path, report.loaded, report.missing, report.unexpected
+        "weights of %s: %d loaded, %d missing, %d unexpected%s",
+        *(path, report.loaded, report.missing, report.unexpected, f" ({_some(modules)})" if modules else ""),
     )
     return report
 
@@ -208,11 +229,16 @@ def _read(path: Path) -> dict[str, Tensor]:
     return dict(content)
 
 
-def _backbone_part(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], int]:
-    """The backbone's tensors under their own names, and how many others there were."""
+def _backbone_part(tensors: dict[str, Tensor], unused: Collection[str]) -> tuple[dict[str, Tensor], list[str]]:
+    """The backbone's tensors under their own names, and the names of the others."""
     named = {key.removeprefix("module."): value for key, value in tensors.items()}
-    if any(key.startswith("backbone.") for key in named):
-        named = {key: value for key, value in named.items() if key.startswith("backbone.")}
-    part = {key.removeprefix("backbone.").removeprefix("module."): value for key, value in named.items()}
-    part = {key: value for key, value in part.items() if not key.startswith("fc.")}
-    return part, len(tensors) - len(part)
+    whole = any(key.startswith("backbone.") for key in named)
+    part: dict[str, Tensor] = {}
+    left_out: list[str] = []
+    for key, value in named.items():
+        own = key.removeprefix("backbone.").removeprefix("module.")
+        if (whole and not key.startswith("backbone.")) or own.split(".")[0] in unused:
+            left_out.append(key)
+        else:
+            part[own] = value
+    return part, left_out

@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from modeling.backbones.base import Backbone
+from modeling.backbones.base import Backbone, initialise_convolutions
 
 
 class IBN(nn.Module):
@@ -133,16 +133,11 @@ class ResNet(Backbone):
         self.bn1 = nn.BatchNorm2d(64)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        self.layer1 = _layer(block, 64, 64, first, stride=1, ibn=ibn)
-        self.layer2 = _layer(block, 64 * block.expansion, 128, second, stride=2, ibn=ibn)
-        self.layer3 = _layer(block, 128 * block.expansion, 256, third, stride=2, ibn=ibn)
-        self.layer4 = _layer(block, 256 * block.expansion, 512, fourth, stride=last_stride, ibn=False)
-        self._initialise()
-
-    def _initialise(self) -> None:
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        self.layer1 = residual_layer(block, 64, 64, first, stride=1, ibn=ibn)
+        self.layer2 = residual_layer(block, 64 * block.expansion, 128, second, stride=2, ibn=ibn)
+        self.layer3 = residual_layer(block, 128 * block.expansion, 256, third, stride=2, ibn=ibn)
+        self.layer4 = residual_layer(block, 256 * block.expansion, 512, fourth, stride=last_stride, ibn=False)
+        initialise_convolutions(self)
 
     def stem(self, images: Tensor) -> Tensor:
         """`(B, 3, H, W)` to `(B, 64, H/4, W/4)`."""
@@ -155,8 +150,14 @@ class ResNet(Backbone):
         return maps
 
 
-def _layer(
-    block: type[BasicBlock] | type[Bottleneck], channels: int, planes: int, count: int, *, stride: int, ibn: bool
+def residual_layer(
+    block: type[BasicBlock] | type[Bottleneck],
+    channels: int,
+    planes: int,
+    count: int,
+    *,
+    stride: int = 1,
+    ibn: bool = False,
 ) -> nn.Sequential:
     """`count` blocks; only the first changes resolution and depth."""
     first = block(channels, planes, stride, ibn)

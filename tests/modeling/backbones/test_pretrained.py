@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from common.errors import UserError
 from modeling.backbones import build_backbone, pretrained
-from modeling.backbones.pretrained import WEIGHTS, LoadReport, Weights, ensure_downloaded, load_pretrained
+from modeling.backbones.pretrained import BY_HAND, WEIGHTS, LoadReport, Weights, ensure_downloaded, load_pretrained
 
 State = dict[str, Tensor]
 
@@ -98,6 +98,23 @@ def test_a_path_loads_through_the_factory(tmp_path: Path) -> None:
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
 
 
+def test_the_modules_that_are_left_out_are_named(
+    tmp_path: Path, state: State, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "w.pth"
+    torch.save({**with_classifier(state), "head.0.weight": torch.zeros(2), "head.0.bias": torch.zeros(2)}, path)
+    with caplog.at_level(logging.INFO, logger="reid"):
+        assert load_pretrained(Tiny(), path, unused=("fc", "head")) == LoadReport(6, 0, 4)
+    assert "4 unexpected (fc, head)" in caplog.text
+
+
+def test_a_network_without_classifier_refuses_one_and_says_its_own_remedy(tmp_path: Path, state: State) -> None:
+    path = tmp_path / "w.pth"
+    torch.save(with_classifier(state), path)
+    with pytest.raises(UserError, match=r"2 unknown \(fc.weight, fc.bias\); give another file$"):
+        load_pretrained(Tiny(), path, unused=(), remedy="give another file")
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -159,6 +176,15 @@ def test_none_and_paths_need_no_download(tmp_path: Path) -> None:
         ensure_downloaded("resnet50", "imagnet")
     with pytest.raises(UserError, match="no published ImageNet weights are known for 'vgg'"):
         ensure_downloaded("vgg", "imagenet")
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_what_is_fetched_by_hand_is_named(name: str) -> None:
+    with pytest.raises(
+        UserError, match=rf"of '{name}' are not downloaded from here; fetch hrnetv2_{name[-3:]}_imagenet_pretrai"
+    ):
+        ensure_downloaded(name, "imagenet")
+    assert name not in WEIGHTS
 
 
 def test_downloaded_once_into_the_cache(published: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
