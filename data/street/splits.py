@@ -58,7 +58,7 @@ SPLITS: dict[str, NamedSplit] = {
         NamedSplit("city2city", "another city: other people, fashion, cameras and places (domain adaptation)",
                    {"train_share": 0.6, "shots": 3}, {"source": {"city": 0}, "target": {"city": 1}}),
         NamedSplit("clothes", "other clothes in the same and in other cameras (cloth-changing)",
-                   {"layout": "ltcc", "train_share": 0.6, "outfits": 3, "shots": 2, "cameras": 3}, _ONE),
+                   {"layout": "ltcc", "train_share": 0.6, "outfits": 8, "shots": 2, "cameras": 3}, _ONE),
         NamedSplit("occlusion", "queries that are partly hidden, a whole gallery (occlusion)",
                    {"layout": "occluded", "train_share": 0.6, "shots": 3, "occluded": 0.3}, _ONE),
         NamedSplit("detail", "people who share their clothes and differ in small things (fine detail)",

@@ -43,7 +43,7 @@ class AdversarialTerm(Term):
     """Against that head."""
 
     from_epoch: int = Field(26, ge=1)
-    epsilon: float = Field(0.1, ge=0, lt=1)
+    epsilon: float = Field(0.1, ge=0, le=1)  # the share that any outfit of the person has; the rest is the one worn
 
 
 class TripletTerm(Term):

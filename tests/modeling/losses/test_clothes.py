@@ -40,7 +40,7 @@ def naive_adversarial(
     seed=st.integers(0, 2**31),
     samples=st.integers(1, 5),
     outfits=st.integers(1, 5),
-    epsilon=st.sampled_from([0.0, 0.1, 0.6]),
+    epsilon=st.sampled_from([0.0, 0.1, 0.6, 1.0]),
 )
 def test_the_adversary_is_the_formula_in_value_and_gradient(
     seed: int, samples: int, outfits: int, epsilon: float
