@@ -43,7 +43,6 @@ LADDER = Ladder(
         Row(_PUBLISHED, PUBLISHED),
         Row(_CAL, CAL),
         Row(_AIM, AIM),
-        Row("AIM without transfer", {**AIM, "options.transfer.weight": 0}),
         Row(_OTHERS, {**AIM, "options.shuffle_maps": True}),
     ),
     measures=(
