@@ -17,6 +17,7 @@ import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 from common.environment import require_packages
 
@@ -26,6 +27,7 @@ import ignite.distributed as idist
 import torch
 
 from common.errors import UserError
+from configs.schema import Poses
 from engine.calibration import require_writable
 from engine.checkpoint import checkpoint_file
 from engine.devices import parse_devices
@@ -58,6 +60,9 @@ def main() -> int:
         mat=arguments.mat,
         batch_size=arguments.batch_size,
         workers=arguments.workers,
+        poses=arguments.poses,
+        poses_from=arguments.poses_from,
+        shuffle_poses=arguments.shuffle_poses,
     )
     if is_launcher(devices):  # so that a wrong path costs no start of many processes
         path = checkpoint_file(request.checkpoint)
@@ -127,6 +132,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--far", type=_share, metavar="RATE", help=rate)
     parser.add_argument("--mat", action="store_true", help="also write the features as MATLAB files (needs scipy)")
     parser.add_argument("--json", action="store_true", help="print the scores as JSON; everything else goes to stderr")
+    parser.add_argument(
+        "--poses", choices=get_args(Poses.model_fields["source"].annotation), help="where poses come from (as trained)"
+    )
+    parser.add_argument(
+        "--poses-from",
+        type=Path,
+        metavar="PATH",
+        help="the weights of hrnet, the folder of cached, the file of keypoints",
+    )
+    parser.add_argument(
+        "--shuffle-poses", action="store_true", help="a control: every picture gets another picture's poses"
+    )
     parser.add_argument("--features", type=Path, metavar="DIR", help="where features are kept (default: features)")
     parser.add_argument("--batch-size", type=_number(1), metavar="N", help="pictures at a time (as configured)")
     parser.add_argument("--workers", type=_number(0), metavar="N", help="loader processes (as configured)")
@@ -164,6 +181,7 @@ def _text(judgement: Judgement) -> str:
         f"run '{card['name']}': {card['method']} on {card['source']['name']}, epoch {card['epoch']}{unfinished}",
         f"best.pt of that run: by {card['best_by']}",
         f"features: {judgement.folder}, {flip}",
+        *(f"{name}: {words}" for name, words in judgement.inputs.words.items()),
         *_threshold(judgement),
         judgement.answer.text(),
     ]
@@ -192,6 +210,7 @@ def _json(judgement: Judgement) -> str:
         "source": card["source"]["name"],
         "best_by": card["best_by"],
         "flip": judgement.flip,
+        "inputs": judgement.inputs.facts,
         "features": str(judgement.folder),
         "calibration": None if judgement.calibration is None else judgement.calibration.facts,
     }

@@ -91,6 +91,24 @@ class Augment(Section):
         return self
 
 
+class Poses(Section):
+    """Where the maps of the joints come from that a network is given beside the pictures, when it asks for them."""
+
+    source: Literal["hrnet", "cached", "keypoints", "zeros"] = "hrnet"
+    input: Literal["clean", "augmented"] = "clean"  # of hrnet: the picture as it was, or as published the augmented one
+    face: Literal["merged", "apart"] = "merged"  # 13 maps: nose, eyes and ears in one; or 17, COCO's joints
+    file: Path = Path("joints.json")  # of keypoints; counts from each dataset's root
+    folder: Path = Path("features/poses")  # of cached: what `python3 -m engine.pose` writes
+    network: Literal["hrnet_w48", "hrnet_w32"] = "hrnet_w48"
+    weights: Path | None = None  # of hrnet: a COCO checkpoint of that network
+    shuffled: bool = False  # a control: every picture gets another picture's joints
+
+    @property
+    def channels(self) -> int:
+        """J, how many maps a picture has."""
+        return 13 if self.face == "merged" else 17
+
+
 class Data(Section):
     """Which pictures, of what size."""
 
@@ -111,6 +129,7 @@ class Data(Section):
     cache: Literal["none", "ram", "disk"] = "none"
     cache_folder: Path = Path("cache")  # of `disk`; may be deleted whenever no run uses it
     augment: Augment = Augment()
+    poses: Poses = Poses()  # used by networks that need them, and by no other
 
     @field_validator("source")
     @classmethod

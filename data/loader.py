@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 from common.errors import UserError
 from data.cache import PictureCache
 from data.samplers import EpochBatches, Key
+from data.samples import Ints
 from data.transforms import Augmentation, Geometry, Pixels, Preprocessing
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -33,6 +34,7 @@ class RawBatch(NamedTuple):
     pixels: Tensor  # (B, H, W, 3) uint8
     rows: Tensor  # (B,) int64
     geometry: Tensor  # (B, 10) int64, `Geometry`
+    plain: Tensor | None = None  # (B, H, W, 3) uint8: pictures as they were before augmentation, where asked for
 
 
 class Loaded(NamedTuple):
@@ -48,6 +50,10 @@ class Pictures(Dataset[Loaded]):
 
     The random generator is seeded with (seed, epoch, position), so neither the number of loader processes nor the
     number of ranks changes what a picture looks like. Nor does the cache.
+
+    Args:
+        plain: `(N,)` for each row the row of the picture that is to come along as it is, without augmentation: the same
+            or another one.
     """
 
     def __init__(
@@ -57,9 +63,10 @@ class Pictures(Dataset[Loaded]):
         augmentation: Augmentation | None = None,
         seed: int = 0,
         cache: PictureCache | None = None,
+        plain: Ints | None = None,
     ) -> None:
         self.file, self.preprocessing, self.augmentation, self.seed = file, preprocessing, augmentation, seed
-        self.cache = cache
+        self.cache, self._plain = cache, plain
         self._read = np.empty((preprocessing.height, preprocessing.width, 3), np.uint8)
 
     def __getitem__(self, key: Key) -> Loaded:
@@ -72,21 +79,30 @@ class Pictures(Dataset[Loaded]):
 
         An exception would arrive wrapped in the traceback of the loader's process.
         """
-        pixels = _empty_batch(len(keys), self.preprocessing.height, self.preprocessing.width)
+        size = (len(keys), self.preprocessing.height, self.preprocessing.width)
+        pixels = _empty_batch(*size)
+        plain = None if self._plain is None else _empty_batch(*size)
+        beside = [None] * len(keys) if plain is None else plain.numpy()
         try:
-            geometry = [self._write(key, out) for key, out in zip(keys, pixels.numpy(), strict=True)]
+            geometry = [self._write(*of) for of in zip(keys, pixels.numpy(), beside, strict=True)]
         except UserError as error:
             return str(error)
-        return RawBatch(pixels, torch.tensor([key.row for key in keys]), torch.tensor(geometry))
+        return RawBatch(pixels, torch.tensor([key.row for key in keys]), torch.tensor(geometry), plain)
 
-    def _write(self, key: Key, out: Pixels) -> Geometry:
-        """Fill `out` with one picture."""
+    def _write(self, key: Key, out: Pixels, plain: Pixels | None = None) -> Geometry:
+        """Fill `out` with one picture, and `plain` with the one that comes along as it is."""
+        pixels = self._resized(key.row)
         if self.augmentation is None:
-            out[...] = self._resized(key.row)
-            return Geometry(0, 0, 0, 0, 0, 0, 0)
-        draw = self.augmentation.draw(_generator(self.seed, key.epoch, key.position))
-        self.augmentation.write(self._resized(key.row), draw, out)
-        return draw.geometry
+            out[...] = pixels
+            geometry = Geometry(0, 0, 0, 0, 0, 0, 0)
+        else:
+            draw = self.augmentation.draw(_generator(self.seed, key.epoch, key.position))
+            self.augmentation.write(pixels, draw, out)
+            geometry = draw.geometry
+        if plain is not None and self._plain is not None:
+            row = int(self._plain[key.row])
+            plain[...] = pixels if row == key.row else self._resized(row)
+        return geometry
 
     def _resized(self, row: int) -> Pixels:
         """Good until the next one is asked for, and not to be written to."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import ignite.distributed as idist
@@ -21,6 +21,7 @@ from data.loader import PictureLoader, Pictures, RawBatch, WholeBatches
 from data.samples import Split
 from data.transforms import Preprocessing
 from engine.handlers.progress import Progress
+from engine.inputs import Inputs
 from modeling.methods.method import Embedder
 from retrieval.columns import Columns, Features
 
@@ -73,6 +74,7 @@ class Extraction:
     Attributes:
         workers: loader processes.
         flip: add the embedding of the mirrored picture.
+        inputs: where that comes from which the network is given beside the pictures.
     """
 
     preprocessing: Preprocessing
@@ -80,12 +82,18 @@ class Extraction:
     batch_size: int
     workers: int
     flip: bool
+    inputs: Inputs = field(default_factory=lambda: Inputs((), Config()))
 
     @classmethod
-    def of(cls, config: Config, embedder: Embedder, device: torch.device) -> Extraction:
-        """As the configuration says; the flip is the method's habit unless it is configured."""
+    def of(cls, config: Config, embedder: Embedder, device: torch.device, inputs: Inputs | None = None) -> Extraction:
+        """As the configuration says; the flip is the method's habit unless it is configured.
+
+        Args:
+            inputs: those of the run, where they have been read already.
+        """
         flip = embedder.flip if config.test.flip is None else config.test.flip
-        return cls(Preprocessing.of(config.data), device, config.test.batch_size, config.data.workers, flip)
+        inputs = Inputs(embedder.inputs, config) if inputs is None else inputs
+        return cls(Preprocessing.of(config.data), device, config.test.batch_size, config.data.workers, flip, inputs)
 
 
 def extract(
@@ -106,17 +114,20 @@ def extract(
         stop: asked after each batch on all processes; `Stopped` is raised on all when it says so.
 
     Raises:
-        UserError: a picture cannot be read (named).
+        UserError: a picture cannot be read (named), or what is given beside it is not there.
     """
+    inputs = how.inputs.of([split], how.device)
     world = idist.get_world_size()
     batches = WholeBatches(range(len(split)), how.batch_size, idist.get_rank(), world)
-    loader = PictureLoader(Pictures(split.file, how.preprocessing), batches, how.workers, how.device.type == "cuda")
+    pictures = Pictures(split.file, how.preprocessing, plain=inputs.plain)
+    loader = PictureLoader(pictures, batches, how.workers, how.device.type == "cuda")
     steps = -(-len(split) // (how.batch_size * world))
     embedder.eval()
 
     def process(engine: Engine, batch: RawBatch) -> None:
         images = how.preprocessing.normalise(batch.pixels.to(how.device, non_blocking=True))
-        embedding = _embed(embedder, images, how.flip)
+        beside = inputs(batch if len(batch.rows) else batch._replace(rows=torch.zeros(1, dtype=torch.int64)), images)
+        embedding = _embed(embedder, images, beside, inputs.mirrored(beside) if how.flip else None)
         rows = gather_rows(batch.rows.to(how.device))
         fields = {
             name: gather_rows(value.float()[: len(batch.rows)]).cpu().numpy()
@@ -135,12 +146,15 @@ def extract(
         extractor.run(_padded(loader, steps, how.preprocessing), max_epochs=1, epoch_length=steps)
 
 
-def _embed(embedder: Embedder, images: Tensor, flip: bool) -> Embedding:
+def _embed(
+    embedder: Embedder, images: Tensor, beside: dict[str, Tensor], turned: dict[str, Tensor] | None
+) -> Embedding:
+    """The embedding of pictures with what is beside them, plus that of the mirrored ones with `turned` beside them."""
     with torch.inference_mode():
-        embedding: Embedding = embedder(images)
-        if not flip:
+        embedding: Embedding = embedder(images, **beside)
+        if turned is None:
             return embedding
-        mirrored: Embedding = embedder(images.flip(3))
+        mirrored: Embedding = embedder(images.flip(3), **turned)
         parts = None if embedding.parts is None or mirrored.parts is None else embedding.parts + mirrored.parts
         return Embedding(embedding.vector + mirrored.vector, parts, embedding.visibility)
 
@@ -148,7 +162,8 @@ def _embed(embedder: Embedder, images: Tensor, flip: bool) -> Embedding:
 def _padded(loader: PictureLoader, steps: int, preprocessing: Preprocessing) -> Iterator[RawBatch]:
     """The loader's batches, then batches of no rows until `steps`: every process takes part in every gathering.
 
-    Such a batch still shows one grey picture to the network, so that the shapes of its embedding are known.
+    Such a batch still shows one grey picture to the network, with what belongs to the split's first one beside it, so
+    that the shapes of its embedding are known.
     """
     yield from loader
     for _ in range(steps - len(loader)):

@@ -7,14 +7,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import ignite.distributed as idist
 import torch
 
 from common.errors import UserError
 from configs.loader import parse
-from configs.schema import Config
+from configs.schema import Config, Poses
 from data.catalog import find
 from data.samples import Dataset, Split, require
 from engine.calibration import Calibration, calibrate, calibrations, identity_of, require_writable, write
@@ -23,6 +23,7 @@ from engine.devices import place
 from engine.evaluation import validation_of
 from engine.extraction import Extraction, columns_of, extract
 from engine.gather import largest, team
+from engine.inputs import Inputs, RowInputs
 from engine.launch import told_once
 from modeling.methods import build_embedder, options_of
 from modeling.methods.method import Embedder
@@ -37,6 +38,9 @@ from retrieval.verification.population import Population
 from retrieval.verification.verify import Verification
 
 logger = logging.getLogger("reid")
+
+POSES_FROM = {"hrnet": "weights", "cached": "folder", "keypoints": "file"}
+"""The key of `data.poses` that says where a source's poses lie."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,9 @@ class Request:
         cameras: judge by pairs of cameras as well.
         calibrate: write the threshold for this false accept rate, under the first protocol, on the checkpoint's card.
         mat: write MATLAB files beside the features.
+        poses: where poses come from, for a network that needs them (`configs.schema.Poses.source`).
+        poses_from: its file or folder.
+        shuffle_poses: a control: every picture gets another picture's.
     """
 
     checkpoint: Path
@@ -71,6 +78,14 @@ class Request:
     mat: bool = False
     batch_size: int | None = None
     workers: int | None = None
+    poses: str | None = None
+    poses_from: Path | None = None
+    shuffle_poses: bool = False
+
+    @property
+    def other_poses(self) -> bool:
+        """Whether the network is shown other poses than the checkpoint says."""
+        return self.poses is not None or self.poses_from is not None or self.shuffle_poses
 
 
 @dataclass(frozen=True)
@@ -80,6 +95,7 @@ class Judgement:
     Attributes:
         answer: the scores, by protocol.
         folder: of the features.
+        inputs: what the network was given beside the gallery's pictures.
         calibration: the card's for this dataset, view and protocol, perhaps of just now.
         verification: what it was made of, if it was just now.
     """
@@ -89,6 +105,7 @@ class Judgement:
     dataset: Dataset
     folder: Path
     flip: bool
+    inputs: RowInputs
     calibration: Calibration | None = None
     verification: Verification | None = None
 
@@ -116,6 +133,7 @@ def judge(request: Request, device: torch.device) -> Judgement:
             )
         embedder = build_embedder(config)
         question = _question(request, config, dataset, embedder.scorer)
+        inputs = _inputs(request, config, embedder, dataset)
         try:
             embedder.load_state_dict(checkpoint.model)
         except RuntimeError as error:
@@ -129,7 +147,7 @@ def judge(request: Request, device: torch.device) -> Judgement:
             Population.of(query_labels, gallery_labels, protocol_of(question.protocols[0])).require(request.calibrate)
         identity = identity_of(checkpoint)
     place(embedder, device)
-    how = Extraction.of(config, embedder, device)
+    how = Extraction.of(config, embedder, device, inputs)
     folder = config.output.features / config.name / path.stem / dataset.name
     own = request.dataset is None and request.root is None and not request.validation
     if own and dataset.fingerprint() != card["target"]["fingerprint"]:
@@ -142,6 +160,7 @@ def judge(request: Request, device: torch.device) -> Judgement:
         "flip": how.flip,
         "protocol": dataset.protocol,
     }
+    given = inputs.of([dataset.gallery], device)
     query = _features(embedder, dataset.query, "query", folder, made_by, how)
     gallery = _features(embedder, dataset.gallery, "gallery", folder, made_by, how)
     if request.mat and idist.get_rank() == 0:
@@ -153,15 +172,16 @@ def judge(request: Request, device: torch.device) -> Judgement:
     logger.info("ranked %d queries in %.1f s (%s)", len(dataset.query), answer.seconds, answer.backend)
     if request.calibrate is None:
         judged = next(iter(answer.scores))
-        known = (entry for entry in calibrations(card) if entry.is_of(dataset.name, how.flip, judged))
-        return Judgement(answer, card, dataset, folder, how.flip, next(known, None))
+        entries = [] if request.other_poses else calibrations(card)
+        known = (entry for entry in entries if entry.is_of(dataset.name, how.flip, judged))
+        return Judgement(answer, card, dataset, folder, how.flip, given, next(known, None))
     rule = protocol_of(question.protocols[0])
     found = calibrate(scorer_of(embedder.scorer), query.features, gallery.features, rule, request.calibrate, device)
     with told_once():
         entry = Calibration.of(found, dataset, how.flip)
         write(path, entry, identity)
     logger.info("wrote the threshold to %s", path)
-    return Judgement(answer, card, dataset, folder, how.flip, entry, found)
+    return Judgement(answer, card, dataset, folder, how.flip, given, entry, found)
 
 
 def dataset_of(request: Request, config: Config) -> Dataset:
@@ -198,12 +218,50 @@ def _configuration(request: Request, config: Config) -> Config:
     """The checkpoint's configuration with what was asked for differently."""
     asked: dict[str, dict[str, Any]] = {
         "test": {"flip": request.flip, "batch_size": request.batch_size},
-        "data": {"workers": request.workers},
+        "data": {"workers": request.workers, "poses": _poses(request, config)},
         "output": {"features": request.features},
         "retrieval": {"rerank": request.rerank, "expand": request.expand, "index": request.index},
     }
     given = {name: {key: value for key, value in keys.items() if value is not None} for name, keys in asked.items()}
     return config.changed(**given)
+
+
+def _poses(request: Request, config: Config) -> Poses | None:
+    """Other poses than the checkpoint's, if they were asked for."""
+    if not request.other_poses:
+        return None
+    source = request.poses or config.data.poses.source
+    given: dict[str, Any] = {"source": source, "shuffled": request.shuffle_poses or config.data.poses.shuffled}
+    if request.poses_from is not None:
+        if source not in POSES_FROM:
+            raise UserError("--poses-from names a file or folder, and zeros come from nowhere; leave it out")
+        given[POSES_FROM[source]] = request.poses_from.expanduser().resolve()
+    return config.data.poses.model_copy(update=given)
+
+
+def _inputs(request: Request, config: Config, embedder: Embedder, dataset: Dataset) -> Inputs:
+    """What the network is given beside the pictures; whether it is all there is looked at before anything else."""
+    if request.other_poses and "poses" not in embedder.inputs:
+        raise UserError(
+            f"the run '{config.name}' ({config.method}) looks at pictures only; leave --poses, --poses-from and"
+            " --shuffle-poses out"
+        )
+    if request.other_poses and request.calibrate is not None:
+        raise UserError(
+            "--calibrate keeps a threshold for the checkpoint's own poses; leave --poses, --poses-from and"
+            " --shuffle-poses out"
+        )
+    inputs = Inputs(embedder.inputs, config)
+    try:
+        for split in (dataset.query, dataset.gallery):
+            inputs.of([split], torch.device("cpu"))
+    except UserError as error:
+        others = ", ".join(get_args(Poses.model_fields["source"].annotation))
+        raise UserError(
+            f"{error}; or judge with poses from elsewhere: --poses SOURCE [--poses-from PATH], where SOURCE is one of"
+            f" {others}"
+        ) from None
+    return inputs
 
 
 def _question(request: Request, config: Config, dataset: Dataset, scorer: str) -> Question:
@@ -242,7 +300,8 @@ def _features(
 ) -> FeatureFile:
     """The features of one split, from disk when they are of this checkpoint and dataset."""
     there = folder / title
-    manifest = {**made_by, "split": title, "fingerprint": split.fingerprint(modified=True)}
+    beside = how.inputs.of([split], how.device).facts
+    manifest = {**made_by, **beside, "split": title, "fingerprint": split.fingerprint(modified=True)}
     reason = stale(there, manifest)
     # Process 0 decides: on another machine the files of the same dataset have other numbers and times.
     if not largest(int(reason is not None and idist.get_rank() == 0)):

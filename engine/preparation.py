@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
@@ -20,10 +22,12 @@ from engine.checkpoint import Checkpoint
 from engine.evaluation import validation_of
 from engine.gather import agreed
 from engine.handlers.prepare import PrepareBatch
+from engine.inputs import Inputs
 from engine.optimizers import optimizer_builder
 from engine.runs import Folders, to_resume
 from modeling.backbones import ensure_downloaded
 from modeling.methods import METHODS, build_method, method_class, without_pretrained
+from modeling.methods.method import Method
 from retrieval.ranking.results import METRICS
 
 
@@ -42,6 +46,8 @@ class Prepared:
     adapted_fingerprint: str
     validation_fingerprints: tuple[str, ...]
     checkpoint: Checkpoint | None  # to go on from
+    inputs: Inputs  # of what the network is given beside the pictures
+    inputs_facts: dict[str, dict[str, Any]]  # what those of the training pictures are made of
 
     @property
     def datasets(self) -> tuple[Dataset, ...]:
@@ -126,9 +132,10 @@ def prepare(config: Config, world: int) -> Prepared:
     left = [dataset.train for dataset in validation or sources]
     training_set = TrainingSet.of(left, [] if adapted is None else [adapted.pictures_to_adapt_to])
     build_batches(config.batches, training_set.labels, training_set.domain, config.seed, 0, world)
-    _check_names(config, training_set)
+    inputs = Inputs(_check_names(config, training_set).embedder.inputs, config)
+    inputs_facts = _check_inputs(config, inputs, training_set, [*validation, target])
     pictures = training_set.fingerprint()
-    checkpoint = to_resume(config, pictures)
+    checkpoint = to_resume(config, pictures, inputs_facts)
     if checkpoint is None:
         ensure_downloaded(config.model.backbone, config.model.pretrained)
     Folders.of(config).make()
@@ -138,7 +145,8 @@ def prepare(config: Config, world: int) -> Prepared:
     of_adapted = "" if adapted is None else of_target if adapted is target else adapted.fingerprint()
     of_validation = tuple(dataset.fingerprint() for dataset in validation)
     found = (tuple(sources), target, adapted, validation, training_set)
-    return Prepared(*found, pictures, of_sources, of_target, of_adapted, of_validation, checkpoint)
+    fingerprints = (pictures, of_sources, of_target, of_adapted, of_validation)
+    return Prepared(*found, *fingerprints, checkpoint, inputs, inputs_facts)
 
 
 def _judged_instead(sources: Sequence[Dataset], adapted: Dataset) -> Dataset:
@@ -227,7 +235,7 @@ def _files(split: Split) -> set[str]:
     return {f"{root}/{path}" for path in split.paths}
 
 
-def _check_names(config: Config, training_set: TrainingSet) -> None:
+def _check_names(config: Config, training_set: TrainingSet) -> Method:
     """Build the method without memory for its weights: a name that is unknown shows before anything is touched."""
     nowhere = torch.device("meta")
     with nowhere:
@@ -235,6 +243,18 @@ def _check_names(config: Config, training_set: TrainingSet) -> None:
         method = build_method(without_pretrained(config), facts)
     for recipe in method.optimizers().values():
         optimizer_builder((recipe.optimizer or config.optimizer).name)
+    return method
+
+
+def _check_inputs(
+    config: Config, inputs: Inputs, training_set: TrainingSet, judged: Sequence[Dataset]
+) -> dict[str, dict[str, Any]]:
+    """Whether all that the network is given beside the pictures is there; what that of the training pictures is."""
+    here = torch.device("cpu")
+    for dataset in judged:
+        for split in (dataset.query, dataset.gallery):
+            inputs.of([split], here)
+    return inputs.of(training_set.splits, here, config.data.augment).facts
 
 
 def agree(prepared: Prepared) -> None:
@@ -242,6 +262,11 @@ def agree(prepared: Prepared) -> None:
     iteration = prepared.checkpoint.training["iteration"] if prepared.checkpoint else 0
     if not agreed("".join((prepared.pictures, prepared.target_fingerprint, *prepared.validation_fingerprints))):
         raise UserError("the processes see different pictures; give all machines the same datasets")
+    if not agreed(json.dumps(prepared.inputs_facts)):
+        raise UserError(
+            "the processes see different files of what the network is given beside the pictures"
+            f" ({', '.join(prepared.inputs_facts)}); give all machines the same"
+        )
     if not agreed(str(iteration)):
         raise UserError(
             "the processes see different checkpoints of this run; put output.checkpoints on a disk all machines share"

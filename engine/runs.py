@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import platform
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ EPOCH = re.compile(r"epoch_(\d+)\.pt")
 
 FREE = re.compile(
     r"name|output\..*|test\..*|retrieval\..*|data\.(root|target|target_root|workers|cache|cache_folder)|model\.pretrained"
+    r"|data\.poses\.(file|folder|weights)"
     r"|train\.(epochs|evaluate_every|checkpoint_every|keep|best|log_every|restart)"
 )
 """Keys that may change between stopping and going on: they do not change what is learned from which pictures."""
@@ -99,11 +101,12 @@ class Folders:
                 (self.logs / name).replace(self.logs / f"previous.{name}")
 
 
-def to_resume(config: Config, pictures: str) -> Checkpoint | None:
+def to_resume(config: Config, pictures: str, inputs: Mapping[str, Any] | None = None) -> Checkpoint | None:
     """The checkpoint a run goes on from; None for a fresh start.
 
     Args:
         pictures: fingerprint of the training pictures and their labels, as they are now.
+        inputs: what is given to the network beside the pictures is made of, as it is now.
 
     Raises:
         UserError: the run is finished, or it was started with another configuration or other pictures.
@@ -138,7 +141,19 @@ def to_resume(config: Config, pictures: str) -> Checkpoint | None:
             f"the run '{config.name}' was started on other training pictures or identities than are there now; put the"
             f" dataset back as it was, {anew}"
         )
+    begun = card.get("inputs", {})
+    other = [name for name in {**begun, **(inputs or {})} if begun.get(name) != (inputs or {}).get(name)]
+    if other:
+        raise UserError(
+            f"the run '{config.name}' was started with other {' and '.join(other)} beside the pictures than are there"
+            f" now ({_told(begun, other)} then, {_told(inputs or {}, other)} now); put them back, {anew}"
+        )
     return checkpoint
+
+
+def _told(facts: Mapping[str, Any], names: Sequence[str]) -> str:
+    """What inputs are made of, in brief."""
+    return json.dumps([facts.get(name) for name in names])
 
 
 def _filled(settings: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -107,13 +107,14 @@ class _Run:
 
         batches = build_batches(config.batches, training_set.labels, training_set.domain, config.seed, rank, world)
         augmentation = Augmentation(config.data.augment, preprocessing)
+        self.given = prepared.inputs.of(training_set.splits, device, config.data.augment)
         self.cache = open_cache(config.data, training_set.splits, preprocessing, idist.get_nproc_per_node())
-        pictures = Pictures(training_set.file, preprocessing, augmentation, config.seed, self.cache)
+        pictures = Pictures(training_set.file, preprocessing, augmentation, config.seed, self.cache, self.given.plain)
         self.batches = batches
         self.loader = closing.enter_context(
             PictureLoader(pictures, batches, config.data.workers, device.type == "cuda")
         )
-        self.preparing = PrepareBatch(training_set, preprocessing, device)
+        self.preparing = PrepareBatch(training_set, preprocessing, device, self.given)
 
         self.method = self._build_method()
         self.amp = Amp.of(config.train, device)
@@ -168,7 +169,7 @@ class _Run:
         embedder = place(build_embedder(self.config), self.device)
         embedder.load_state_dict(chosen.model)
         broadcast_state(embedder)  # a shared disk may show a process an older file
-        how = Extraction.of(self.config, embedder, self.device)
+        how = Extraction.of(self.config, embedder, self.device, self.prepared.inputs)
         try:
             scores = evaluate_network(embedder, target, how, self.stop.requested)
         except Stopped:
@@ -195,7 +196,7 @@ class _Run:
         main = next(iter(optimizers.values()))
         recipes, training_set = self.method.optimizers(), self.prepared.training_set
         schedules = {name: recipes[name].schedule or self.config.schedule for name in optimizers}
-        how = Extraction.of(self.config, self.method.embedder, self.device)
+        how = Extraction.of(self.config, self.method.embedder, self.device, self.prepared.inputs)
         stop = StopOnSignal(self.checkpoints.save_interrupted, every=config.accumulate)
         prepared = self.prepared
         on = prepared.judged_on if prepared.validation else ""
@@ -217,7 +218,8 @@ class _Run:
         LearningRates(optimizers, schedules, config.epochs).attach(trainer)
         NonFiniteLoss(training_set.file).attach(trainer)
         batch_size, workers = self.config.test.batch_size, self.config.data.workers
-        view = PlainView(training_set, self.preparing, batch_size, workers, self.cache)
+        plain = prepared.inputs.of(training_set.splits, self.device)
+        view = PlainView(training_set, self.preparing, batch_size, workers, self.cache, plain)
         for handler in self.method.handlers(view):
             handler.attach(trainer)
         if self.state.averaged is not None:
@@ -253,6 +255,7 @@ class _Run:
             "pictures": prepared.pictures,
             "label_map": prepared.training_set.label_map_hash(),
             "trained_on": prepared.trained_on,
+            "inputs": prepared.inputs_facts,
             "source": prepared.source,
             "target": {"name": prepared.target.name, "fingerprint": prepared.target_fingerprint},
             "judged": prepared.judged,
@@ -275,6 +278,8 @@ class _Run:
         ]
         if len(learned) > 1:
             logger.info("learning from %s", " and ".join(learned))
+        for name, words in self.given.words.items():
+            logger.info("%s beside the pictures: %s", name, words)
         size = sum(parameter.numel() for parameter in self.method.parameters()) / 1e6
         logger.info(
             "run '%s': %s on %s, %.1f M parameters, %s, %d process%s on %s, batches of %d (%d an epoch), %d epochs",

@@ -12,11 +12,15 @@ from common.contracts import SOURCE, Batch
 from data.loader import RawBatch
 from data.training_set import TrainingSet
 from data.transforms import Preprocessing
+from engine.inputs import NONE, RowInputs
 from modeling.methods.method import Facts
 
 
 class PrepareBatch:
-    """Moves pixels to the device, normalises them and looks up their labels by row.
+    """Moves pixels to the device, normalises them, looks up their labels by row and adds what is given beside them.
+
+    Args:
+        inputs: what the network is given beside the augmented pictures; they are in `Batch.extras`.
 
     Attributes:
         facts: the columns on the device. A handler that changes identities (pseudo-labels) writes into
@@ -26,8 +30,14 @@ class PrepareBatch:
         >>> PrepareBatch(training_set, preprocessing, device).attach(trainer)   # before any other handler
     """
 
-    def __init__(self, training_set: TrainingSet, preprocessing: Preprocessing, device: torch.device) -> None:
-        self.preprocessing, self.device = preprocessing, device
+    def __init__(
+        self,
+        training_set: TrainingSet,
+        preprocessing: Preprocessing,
+        device: torch.device,
+        inputs: RowInputs = NONE,
+    ) -> None:
+        self.preprocessing, self.device, self._inputs = preprocessing, device, inputs
         self.facts = Facts(
             training_set.num_classes,
             labels=torch.tensor(training_set.labels, device=device),
@@ -46,16 +56,19 @@ class PrepareBatch:
         state: Any = engine.state
         state.batch = self.prepare(state.batch)
 
-    def prepare(self, raw: RawBatch) -> Batch:
+    def prepare(self, raw: RawBatch, inputs: RowInputs | None = None) -> Batch:
+        """The batch of the training set's rows; `inputs` are those of pictures that were loaded in another way."""
         index = self._move(raw.rows)
+        images = self.preprocessing.normalise(self._move(raw.pixels))
         return Batch(
-            images=self.preprocessing.normalise(self._move(raw.pixels)),
+            images=images,
             labels=self.facts.labels[index],
             camids=self.facts.camids[index],
             clothes=self.facts.clothes[index],
             index=index,
             domain=self.facts.domain[index],
             geometry=self._move(raw.geometry),
+            extras=(self._inputs if inputs is None else inputs)(raw, images),
         )
 
     def _move(self, tensor: Tensor) -> Tensor:

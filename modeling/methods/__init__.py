@@ -8,6 +8,7 @@ from modeling.methods.aim import Aim
 from modeling.methods.baseline import Baseline
 from modeling.methods.cail import Cail
 from modeling.methods.cal import Cal
+from modeling.methods.camc import Camc
 from modeling.methods.method import Embedder, Facts, Method
 
 METHODS: dict[str, type[Method]] = {
@@ -15,6 +16,7 @@ METHODS: dict[str, type[Method]] = {
     "cail": Cail,
     "cal": Cal,
     "aim": Aim,
+    "camc": Camc,
 }
 
 

@@ -128,14 +128,17 @@ class Embedder(nn.Module, ABC):
     Attributes:
         scorer: how two embeddings compare, a name in `retrieval.scorers`.
         flip: whether a picture's feature is the sum over it and its mirror image, as published.
+        inputs: names of what it needs beside the pictures (`engine.inputs.INPUTS`). They are in `Batch.extras` of every
+            training batch and given to `forward` by name. A network whose options decide sets its own.
     """
 
     scorer: ClassVar[str] = "cosine"
     flip: ClassVar[bool] = False
+    inputs: tuple[str, ...] = ()
 
     @abstractmethod
     def forward(self, images: Tensor, **extras: Tensor) -> Embedding:
-        """Embed normalised pictures `(B, 3, H, W)`; `extras` are further inputs of the batch by name."""
+        """Embed normalised pictures `(B, 3, H, W)`; `extras` are its `inputs` by name."""
 
 
 class Method(nn.Module, ABC):

@@ -92,7 +92,9 @@ def loaded(split: Split, cache: PictureCache | None, workers: int, epochs: int, 
 def assert_equal(left: list[RawBatch], right: list[RawBatch]) -> None:
     assert len(left) == len(right)
     assert all(
-        torch.equal(a, b) for one, other in zip(left, right, strict=True) for a, b in zip(one, other, strict=True)
+        torch.equal(a, b)
+        for one, other in zip(left, right, strict=True)
+        for a, b in zip(one[:3], other[:3], strict=True)
     )
 
 

@@ -59,8 +59,9 @@ def complaint(loader: PictureLoader) -> str:
 def assert_equal(left: list[RawBatch], right: list[RawBatch]) -> None:
     assert len(left) == len(right)
     for one, other in zip(left, right, strict=True):
-        for name in RawBatch._fields:
+        for name in ("pixels", "rows", "geometry"):
             assert torch.equal(getattr(one, name), getattr(other, name)), name
+        assert (one.plain is None and other.plain is None) or torch.equal(one.plain, other.plain)  # type: ignore[arg-type]
 
 
 def test_shapes_and_types(rows: TrainingSet) -> None:
@@ -102,7 +103,8 @@ def test_workers_change_nothing(rows: TrainingSet) -> None:
 def test_processes_change_nothing(rows: TrainingSet) -> None:
     whole = epoch_of(training(rows), 2)
     parts = [epoch_of(training(rows, rank=rank, world=2), 2) for rank in range(2)]
-    joined = [RawBatch(*(torch.cat(fields) for fields in zip(*pair, strict=True))) for pair in zip(*parts, strict=True)]
+    pairs = [[batch[:3] for batch in pair] for pair in zip(*parts, strict=True)]
+    joined = [RawBatch(*(torch.cat(fields) for fields in zip(*pair, strict=True))) for pair in pairs]
     assert_equal(joined, whole)
 
 
@@ -218,3 +220,27 @@ def test_loading_leaves_the_random_stream_alone(rows: TrainingSet, workers: int)
     with PictureLoader(pictures(rows), WholeBatches(range(COUNT), 5), workers) as loader:
         assert len(list(loader)) == len(loader)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_pictures_as_they_are_come_along(rows: TrainingSet, workers: int) -> None:
+    """The same picture, or another one, before augmentation; nothing else changes."""
+    others = np.roll(np.arange(len(rows)), -1)
+    augmentation = Augmentation(Augment(), SMALL)
+    batches = WholeBatches(range(12), 5)
+
+    def batches_of(augmentation: Augmentation | None, plain: np.ndarray | None) -> list[RawBatch]:
+        with PictureLoader(Pictures(rows.file, SMALL, augmentation, 1, plain=plain), batches, workers) as loader:
+            return list(loader)
+
+    expected = batches_of(None, None)
+    alone, same, other = (batches_of(augmentation, plain) for plain in (None, np.arange(len(rows)), others))
+    for before, one, two, three in zip(expected, alone, same, other, strict=True):
+        assert one.plain is None
+        assert two.plain is not None
+        assert three.plain is not None
+        assert torch.equal(one.pixels, two.pixels)
+        assert torch.equal(one.pixels, three.pixels)
+        assert torch.equal(two.plain, before.pixels)
+        assert torch.equal(three.plain[:-1], before.pixels[1:])
+        assert not torch.equal(two.plain, two.pixels)

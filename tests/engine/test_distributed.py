@@ -16,7 +16,7 @@ from common.ranks import gather_rows
 from engine.gather import largest
 from engine.gradients import average_batch_statistics, average_gradients, broadcast_state
 from tests.engine.toys import Toy, assert_same, batch_of, config_of, dataset_of, trainer_of, weights_of
-from tests.engine.two_processes import WORLD, evaluation_of, gradients_of, network_of
+from tests.engine.two_processes import WORLD, evaluation_of, gradients_of, network_of, posed_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -134,6 +134,15 @@ def test_features_and_scores_are_those_of_one_process_to_the_last_bit(results: R
         assert found.keys() == alone.keys()
         for name, value in alone.items():
             assert torch.equal(found[name], value) if isinstance(value, Tensor) else found[name] == value, name
+
+
+@pytest.mark.dist
+def test_features_with_poses_are_those_of_one_process_to_the_last_bit(results: Results, tmp_path: Path) -> None:
+    alone = posed_of(tmp_path)
+    assert not torch.equal(alone["query False"], alone["query True"])
+    for result in results:
+        assert result["posed"].keys() == alone.keys()
+        assert all(torch.equal(result["posed"][name], value) for name, value in alone.items())
 
 
 @pytest.mark.dist

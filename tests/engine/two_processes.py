@@ -6,6 +6,7 @@ Run as `python3 -m tests.engine.two_processes RANK FOLDER`.
 from __future__ import annotations
 
 import gc
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
+import numpy as np
 import torch
 from torch import nn
 
@@ -27,6 +29,7 @@ from engine.extraction import Extraction, InMemory, Stopped, columns_of, extract
 from engine.gather import largest
 from engine.handlers.batch_statistics import BatchStatistics
 from modeling.methods import build_method, options_of
+from tests.engine.posed import PosedEmbedder
 from tests.engine.toys import (
     CPU,
     PictureEmbedder,
@@ -168,6 +171,30 @@ def evaluation_of(dataset: Any, folder: Path) -> Result:
     return results
 
 
+def posed(rank: int, folder: Path) -> Result:
+    return posed_of(folder / f"posed{rank}")
+
+
+def posed_of(folder: Path) -> Result:
+    """Features of a network that is given poses; also called by the test itself, as the one process."""
+    dataset = dataset_of(folder)
+    joints = np.random.default_rng(0).uniform(0, 16, (14, 17, 3)).tolist()
+    paths = [path for split in (dataset.query, dataset.gallery) for path in split.paths]
+    (folder / "joints.json").write_text(json.dumps(dict(zip(paths, joints, strict=True))))
+    results: Result = {}
+    for shuffled in (False, True):
+        torch.manual_seed(0)
+        embedder = PosedEmbedder(13)
+        poses = {"source": "keypoints", "shuffled": shuffled}
+        config = config_of(data={"height": 32, "width": 16, "workers": 0, "poses": poses}, test={"batch_size": 2})
+        how = Extraction.of(config.changed(test={"flip": True}), embedder, CPU)
+        for title in ("query", "gallery"):
+            sink = InMemory(columns_of(dataset.splits[title]))
+            extract(embedder, dataset.splits[title], sink, how)
+            results[f"{title} {shuffled}"] = torch.from_numpy(sink.features().vectors)
+    return results
+
+
 def stopping(rank: int, folder: Path) -> Result:
     """One process is asked to stop, both do, after the same batch."""
     dataset = dataset_of(folder / f"more{rank}")
@@ -188,7 +215,7 @@ def stopping(rank: int, folder: Path) -> Result:
 
 CHECKS: dict[str, Callable[[int, Path], Result]] = {
     check.__name__: check
-    for check in (average, statistics, broadcast, gathering, training, baseline, aim, evaluation, stopping)
+    for check in (average, statistics, broadcast, gathering, training, baseline, aim, evaluation, posed, stopping)
 }
 
 

@@ -1,0 +1,111 @@
+"""`python3 -m engine.pose`: every picture once, on after an interruption, and what it says."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import engine.pose as pose_command
+import engine.poses as poses_module
+from common.errors import UserError
+from configs.schema import Data
+from data.loader import RawBatch
+from data.poses.heatmaps import heatmaps
+from data.poses.joints import merged
+from data.poses.keypoints import read_keypoints
+from data.poses.pose_file import PoseFile
+from data.poses.pose_writer import PoseWriter
+from data.readers import read
+from data.transforms import Preprocessing
+from tests.doors import shell
+from tests.engine.posed import build_brightness
+
+
+def command(street: Path, folder: Path, *more: object) -> list[str]:
+    size = ["--height", 32, "--width", 16, "--workers", 1]
+    return [*map(str, ["cpu", "--dataset", "street", "--root", street, "--folder", folder, *size, *more])]
+
+
+def test_from_keypoints(
+    street: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pose_command, "_DRAWN_AT_ONCE", 3)
+    assert pose_command.main(command(street, tmp_path, "--source", "keypoints")) == 0
+    told = capsys.readouterr().out
+    dataset, file = read("street", street, "street"), PoseFile(tmp_path / "street")
+    assert len(file) == sum(map(len, dataset.splits.values()))
+    assert f"street: maps of {len(file)} pictures, 13 x 8 x 4 each, 0.1 MiB in {tmp_path / 'street'}" in told
+    assert f"made {len(file)} in" in told
+    assert f"data.poses.source=cached data.poses.folder={tmp_path}" in told
+    for split in dataset.splits.values():
+        joints = torch.from_numpy(read_keypoints(street / "joints.json").of(split, 32, 16))
+        found = torch.from_numpy(file.read(file.rows_of(split))).float()
+        torch.testing.assert_close(found, merged(heatmaps(joints, 32, 16)), atol=1e-3, rtol=1e-3)
+    assert pose_command.main(command(street, tmp_path, "--source", "keypoints")) == 0
+    told = capsys.readouterr().out
+    assert f"{len(file)} are there already" in told
+    assert "made 0 in" in told
+
+
+def test_from_a_network_that_is_interrupted(
+    street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(poses_module, "build_pose_network", build_brightness)
+    weights = tmp_path / "pose.pth"
+    weights.write_bytes(b"weights")
+    asked = command(street, tmp_path / "poses", "--weights", weights, "--batch-size", 16, "--face", "apart")
+    write, written = PoseWriter.write, []
+
+    def interrupted(self: PoseWriter, rows: np.ndarray, maps: np.ndarray) -> None:
+        write(self, rows, maps)
+        written.extend(rows.tolist())
+        if len(written) == 32:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(PoseWriter, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        pose_command.main(asked)
+    assert pose_command.main(asked) == 0
+    assert "32 are there already" in capsys.readouterr().out
+    file = PoseFile(tmp_path / "poses" / "street")
+    assert sorted(written) == list(range(len(file)))
+    assert file.contents.channels == 17
+    everything = pose_command.pictures_of(read("street", street, "street"))
+    options = pose_command._parser().parse_args(asked)
+    raws: list[RawBatch] = list(pose_command._batches(everything, np.arange(40), pose_command.configuration(options)))
+    images = Preprocessing.of(Data(height=32, width=16)).normalise(raws[2].pixels)
+    expected = build_brightness("", weights)(images)
+    found = torch.from_numpy(file.read(raws[2].rows.numpy())).float()
+    torch.testing.assert_close(found, expected.clone(), atol=0.02, rtol=2e-3)
+    weights.write_bytes(b"others")
+    with pytest.raises(UserError, match="another source or other weights"):
+        pose_command.main(asked)
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ([], "needs data.poses.weights=FILE"),
+        (["--source", "keypoints", "--file", "none.json"], "there is no file of joints .*none.json"),
+    ],
+)
+def test_what_is_wrong(street: Path, tmp_path: Path, more: list[str], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        pose_command.main(command(street, tmp_path, *more))
+    with pytest.raises(UserError, match="made on one device, and 'cpu,cpu' names 2"):
+        pose_command.main(["cpu,cpu", *command(street, tmp_path)[1:]])
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_itself(street: Path, tmp_path: Path) -> None:
+    asked = command(street, tmp_path, "--source", "keypoints")
+    assert shell(sys.executable, "-m", "engine.pose", *asked).status == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["street"]
+    wrong = shell(sys.executable, "-m", "engine.pose", *asked, "--face", "apart")
+    assert wrong.status == 1
+    assert wrong.err.startswith("error: ")
+    assert wrong.err.count("\n") == 1
