@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from benchmarks.ladders import baseline, cail, clothes
+from benchmarks.ladders import baseline, cail, clothes, pose
 from benchmarks.ladders.ladder import Ladder
 from common.errors import unknown_name
 
@@ -15,6 +15,7 @@ LADDERS: dict[str, Ladder] = {
     "baseline": baseline.LADDER,
     "cail": cail.LADDER,
     "clothes": clothes.LADDER,
+    "pose": pose.LADDER,
 }
 
 
