@@ -2,6 +2,7 @@
 
 python3 -m engine.pose 0 --dataset market --weights pose_hrnet_w48_384x288.pth
 python3 -m engine.pose cpu --dataset street --source keypoints      from joints.json in the dataset's folder
+python3 -m engine.pose cpu --dataset street --source keypoints --sheet poses.jpg      only look at some of them
 
 The same command again goes on where an interrupted one stopped.
 """
@@ -22,6 +23,7 @@ import torch
 from common.command import end_on_termination, exit_status
 from common.contracts import UNKNOWN
 from common.errors import UserError
+from common.files import write_atomically
 from common.progress import bar
 from configs.schema import Config, Data, Poses
 from data.catalog import find
@@ -32,6 +34,7 @@ from data.samples import Dataset, Ints, Sample, Split
 from data.transforms import Preprocessing
 from engine.devices import parse_devices
 from engine.inputs import Inputs, RowInputs
+from engine.pose_sheet import pose_sheet
 
 _SOURCES = ("hrnet", "keypoints")
 _DRAWN_AT_ONCE = 256
@@ -47,6 +50,11 @@ def main(arguments: list[str] | None = None) -> int:
     everything = pictures_of(dataset)
     config = configuration(options)
     device = devices.device(0)
+    if options.sheet is not None:
+        sheet = pose_sheet(everything, Inputs(("poses",), config), config, device)
+        write_atomically(options.sheet, lambda file: sheet.save(file, "JPEG", quality=80))
+        print(f"drew {options.sheet}: pictures, their maps, the same augmented as in training")
+        return 0
     given = Inputs(("poses",), config).of([everything], device)
     contents = contents_of(everything, config, given)
     folder = options.folder / (options.name or dataset.name)
@@ -139,6 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--folder", type=Path, default=poses.folder, help=f"where all datasets' maps lie ({poses.folder})"
     )
+    parser.add_argument("--sheet", type=Path, metavar="FILE.jpg", help="draw some pictures and maps, make nothing else")
     parser.add_argument("--name", help="of this dataset's folder in there (the dataset's)")
     return parser
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import engine.pose as pose_command
 import engine.poses as poses_module
@@ -21,6 +22,7 @@ from data.poses.pose_file import PoseFile
 from data.poses.pose_writer import PoseWriter
 from data.readers import read
 from data.transforms import Preprocessing
+from engine.pose_sheet import COLUMNS, overlaid
 from tests.doors import shell
 from tests.engine.posed import build_brightness
 
@@ -99,6 +101,29 @@ def test_what_is_wrong(street: Path, tmp_path: Path, more: list[str], told: str)
     with pytest.raises(UserError, match="made on one device, and 'cpu,cpu' names 2"):
         pose_command.main(["cpu,cpu", *command(street, tmp_path)[1:]])
     assert not list(tmp_path.iterdir())
+
+
+def test_a_sheet_shows_maps_where_pictures_went(street: Path, tmp_path: Path) -> None:
+    path = tmp_path / "sheets" / "poses.jpg"
+    assert pose_command.main(command(street, tmp_path / "maps", "--source", "keypoints", "--sheet", path)) == 0
+    assert not (tmp_path / "maps").exists()
+    with Image.open(path) as sheet:
+        assert sheet.size == (COLUMNS * (16 + 2) - 2, 4 * (32 + 2) - 2)
+
+
+def test_a_map_over_a_picture() -> None:
+    pixels = np.full((8, 8, 3), (90, 120, 150), np.uint8)
+    maps = torch.zeros(3, 2, 2)
+    assert (overlaid(pixels, maps) == 120).all()  # in grey
+    maps[0, 0, 0] = 1
+    shown = overlaid(pixels, maps)
+    assert shown[0, 0].tolist() == [255, 0, 0]
+    assert shown[7, 7].tolist() == [120, 120, 120]
+    maps[1] = maps[0]
+    assert overlaid(pixels, maps)[0, 0].tolist() == [128, 128, 0]  # both in one place
+    maps[0, 0, 0] = -2  # a network's maps may be below nothing and above everything
+    maps[1, 0, 0] = 9
+    assert overlaid(pixels, maps)[0, 0].tolist() == [0, 255, 0]
 
 
 def test_the_command_itself(street: Path, tmp_path: Path) -> None:
