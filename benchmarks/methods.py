@@ -15,21 +15,17 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 
 from benchmarks.arguments import positive
 from benchmarks.memory import MIB, most_memory
 from benchmarks.retrieval import time_interleaved
+from benchmarks.steps import training_step
 from common.contracts import Batch
 from configs.loader import parse
-from engine.amp import Amp
-from engine.devices import place
 from engine.launch import run_door
-from engine.optimizers import build_optimizers
-from engine.trainer import TrainingStep, create_trainer
-from modeling.methods import build_method, options_of
-from modeling.methods.method import Facts, Method, Stage
+from modeling.methods import options_of
+from modeling.methods.method import Facts
 
 PEOPLE, OUTFITS = 150, 300
 """Of PRCC's training set."""
@@ -101,25 +97,9 @@ def _step(
     asked: Any, name: str, everything: bool, batch: Batch, facts: Facts, device: torch.device
 ) -> tuple[Callable[[], object], float]:
     """A training step, and the MiB of weights, gradients and two momenta of each."""
-    torch.manual_seed(0)
     model = {"backbone": asked.backbone, "pretrained": "none", "pooling": "maxavg"}
     config = parse({"method": name, "model": model}, options_of)
-    method: Method = place(build_method(config, facts), device)
-    half = torch.float16 if device.type == "cuda" and not torch.cuda.is_bf16_supported() else torch.bfloat16
-    process = TrainingStep(
-        method, build_optimizers(method.optimizers(), config, lambda one: one), Amp(asked.opt_level, half, device)
-    )
-    trainer: Any = create_trainer(process)
-    trainer.state.iteration = trainer.state.epoch_length = 1
-    epoch = max(term.from_epoch for term in method.terms().values()) if everything else 1
-    weights = {title: term.at(epoch) for title, term in method.terms().items()}
-    trainer.state.stage = Stage(epoch, epoch, 1, weights, np.random.default_rng(0))
-
-    def once() -> None:
-        process(trainer, batch)
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-
+    method, once = training_step(config, facts, lambda: batch, device, asked.opt_level, everything=everything)
     return once, 4 * 4 * sum(parameter.numel() for parameter in method.parameters()) / MIB
 
 

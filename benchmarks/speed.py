@@ -14,11 +14,10 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 
+from benchmarks.steps import training_step
 from configs.schema import Config, Data, Model
 from data.loader import Pictures, RawBatch
 from data.readers import read
@@ -26,14 +25,9 @@ from data.samplers import Key
 from data.street import StreetConfig, write_street
 from data.training_set import TrainingSet
 from data.transforms import Augmentation, Preprocessing
-from engine.amp import Amp
-from engine.devices import place
 from engine.handlers.prepare import PrepareBatch
 from engine.launch import run_door
-from engine.optimizers import build_optimizers
-from engine.trainer import TrainingStep, create_trainer
-from modeling.methods import build_method, options_of
-from modeling.methods.method import Stage
+from modeling.methods import options_of
 
 
 def median_seconds(work: Callable[[], object], repeat: int) -> float:
@@ -73,23 +67,7 @@ def main() -> int:
     assert isinstance(raw, RawBatch)
 
     def step(opt_level: str) -> float:
-        torch.manual_seed(0)
-        method = place(build_method(config, preparing.facts), device)
-        half = torch.float16 if device.type == "cuda" and not torch.cuda.is_bf16_supported() else torch.bfloat16
-        amp = Amp(opt_level, half, device)
-        amp.initialize(method)
-        optimizers = build_optimizers(method.optimizers(), config, amp.master)
-        process = TrainingStep(method, optimizers, amp)
-        trainer: Any = create_trainer(process)
-        trainer.state.iteration = trainer.state.epoch_length = 1
-        weights = {name: term.weight for name, term in method.terms().items()}
-        trainer.state.stage = Stage(1, 1, 1, weights, np.random.default_rng(0))
-
-        def once() -> None:
-            process(trainer, preparing.prepare(raw))
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-
+        _, once = training_step(config, preparing.facts, lambda: preparing.prepare(raw), device, opt_level)
         return median_seconds(once, asked.repeat)
 
     rows = {level: step(level) for level in ("O0", "O1", "O2")}
