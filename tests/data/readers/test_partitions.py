@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from common.errors import UserError
+from data.readers import partitions as partitions_reader
 from data.readers import read
 from tests.data.readers.trees import picture, rows, tree
 from tests.data.trees import partitions
@@ -58,6 +59,12 @@ def test_names_of_the_family(tmp_path: Path) -> None:
     ("changes", "match"),
     [
         ({"test_marks": [1]}, r"partitions.pkl: test_marks has 1 marks for 2 names"),
+        ({"test_marks": [True, False]}, r"test_marks\[0\] is none of 0 \(query\), 1 \(gallery\) and 2"),
+        ({"test_marks": [1.0, 0]}, r"test_marks\[0\] is none of 0"),
+        ({"test_marks": [[], 0]}, r"test_marks\[0\] is none of 0"),
+        ({"test_marks": None}, r"test_marks is a NoneType, not a list"),
+        ({"unknown_cameras": True}, r"partitions.pkl: unknown_cameras is a bool, not a list"),
+        ({"unknown_cameras": [1]}, r"partitions.pkl: unknown_cameras\[0\] is a int, not the name of a file"),
         ({"test_marks": [1, 3]}, r"test_marks\[1\] is none of 0 \(query\), 1 \(gallery\) and 2"),
         ({"test_marks": "01"}, r"test_marks is a str, not a list"),
         ({"trainval_im_names": {"a": 1}}, r"trainval_im_names is a dict, not a list"),
@@ -94,26 +101,89 @@ def test_names_that_tell_nothing(tmp_path: Path) -> None:
             read("partitions", root, "mine")
 
 
-def test_absent_lists_and_pictures(tmp_path: Path) -> None:
+def test_no_pictures(tmp_path: Path) -> None:
     only_train = read("partitions", made(tmp_path / "a", test_im_names=[], test_marks=[]), "mine")
     assert [len(split) for split in only_train.splits.values()] == [1, 0, 0]
-    (tmp_path / "a" / "partitions.pkl").write_bytes(pickle.dumps({}))
     with pytest.raises(UserError, match=r"holds no pictures"):
-        read("partitions", tmp_path / "a", "mine")
+        read("partitions", made(tmp_path / "b", **{key: [] for key in LISTS}), "mine")
 
 
-def test_a_misspelt_list_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("variant", ["test", "val"])
+def test_a_missing_list_is_refused(tmp_path: Path, variant: str) -> None:
+    """It may be misspelt, which would leave a split empty without a word."""
+    whole = {**LISTS, "train_im_names": [TRAIN], "val_im_names": [QUERY, GALLERY], "val_marks": [0, 1]}
     root = made(tmp_path)
-    (root / "partitions.pkl").write_bytes(
-        pickle.dumps({"trainval_names": [TRAIN], **{key: LISTS[key] for key in ("test_im_names", "test_marks")}})
-    )
+    for key in (partitions_reader.TRAIN[variant], f"{variant}_im_names", f"{variant}_marks"):
+        left = {name: told for name, told in whole.items() if name != key}
+        if key == "trainval_im_names":
+            del left["val_im_names"]
+        (root / "partitions.pkl").write_bytes(pickle.dumps({**left, f"{key}s": []}))
+        with pytest.raises(
+            UserError,
+            match=rf"has no list {key}, did you mean '{key}s'\? it has: .*\. Write it anew, with an empty list",
+        ):
+            read("partitions", root, "mine", variant=variant)
+    (root / "partitions.pkl").write_bytes(pickle.dumps({}))
+    with pytest.raises(UserError, match=r"has no list \w+; it has: nothing. Write it anew, with an empty list where"):
+        read("partitions", root, "mine", variant=variant)
+
+
+def test_training_pictures_in_two_parts(tmp_path: Path) -> None:
+    """As the README of CACE-Net's authors names them; what they train on is both."""
+    more = "00000009_0003_00000000.jpg"
+    root = made(tmp_path, more)
+    told = {key: LISTS[key] for key in ("test_im_names", "test_marks")}
+    told |= {"train_im_names": [TRAIN], "val_im_names": [more], "val_marks": [1]}
+    (root / "partitions.pkl").write_bytes(pickle.dumps(told))
     dataset = read("partitions", root, "mine")
-    assert len(dataset.train) == 0
-    assert dataset.notes[0] == (
-        "partitions.pkl has no list trainval_im_names, did you mean 'trainval_names'?; it has: test_im_names, "
-        "test_marks, trainval_names"
+    assert rows(dataset.train) == [(f"images/{TRAIN}", 2, 1), (f"images/{more}", 9, 3)]
+    assert dataset.notes == (
+        "partitions.pkl has no trainval_im_names: the training pictures are those of train_im_names and val_im_names",
     )
-    assert not any("no list" in note for note in read("partitions", made(tmp_path / "whole"), "mine").notes)
+    (root / "partitions.pkl").write_bytes(pickle.dumps({**told, "val_im_names": more}))
+    with pytest.raises(UserError, match=r"val_im_names is a str, not a list"):
+        read("partitions", root, "mine")
+
+
+def test_cameras_that_stand_for_none(tmp_path: Path) -> None:
+    dataset = read("partitions", made(tmp_path, unknown_cameras=[TRAIN, QUERY, "not there"]), "mine")
+    assert [split.camids.tolist() for split in dataset.splits.values()] == [[-1], [-1], [2]]
+    assert dataset.rule == "market"
+    dataset = read("partitions", made(tmp_path, unknown_cameras=[TRAIN, QUERY, GALLERY]), "mine")
+    assert dataset.rule == "no-camera"
+
+
+@pytest.mark.parametrize("linked", ["picture", "folder", "images"])
+def test_no_link_leads_out(tmp_path: Path, linked: str) -> None:
+    """Though the picture is there; a link within the folder is as good as a file."""
+    root = made(tmp_path / "set")
+    picture(tmp_path / "elsewhere" / TRAIN)
+    if linked == "picture":
+        (root / "images" / TRAIN).unlink()
+        (root / "images" / TRAIN).symlink_to(tmp_path / "elsewhere" / TRAIN)
+    elif linked == "folder":
+        (root / "images" / "sub").symlink_to(tmp_path / "elsewhere")
+        made(root, trainval_im_names=[f"sub/{TRAIN}"])
+    else:
+        (root / "images").rename(tmp_path / "pictures")
+        (root / "images").symlink_to(tmp_path / "pictures")
+    with pytest.raises(UserError, match=r"partitions.pkl: the path 'images.*' leads out of .*set; only"):
+        read("partitions", root, "mine")
+
+
+def test_a_link_that_stays_inside(tmp_path: Path) -> None:
+    root = made(tmp_path / "set", "sub/more.jpg")
+    (root / "images" / TRAIN).unlink()
+    (root / "images" / TRAIN).symlink_to("sub/more.jpg")
+    assert rows(read("partitions", root, "mine").train) == [(f"images/{TRAIN}", 2, 1)]
+
+
+def test_hostile_names_are_one_sentence(tmp_path: Path) -> None:
+    for number, hostile in enumerate(("a\nb\x1b[2J.jpg", "\0.jpg", "x" * 5000, "..\nerror: /etc")):
+        with pytest.raises(UserError) as told:
+            read("partitions", made(tmp_path / str(number), trainval_im_names=[hostile]), "mine")
+        assert str(told.value).isprintable()
+        assert len(str(told.value)) < 500
 
 
 def test_a_pickle_that_is_a_program(tmp_path: Path) -> None:
