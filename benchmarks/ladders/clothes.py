@@ -33,6 +33,13 @@ _IDENTITY, _PUBLISHED, _CAL, _AIM = (
 )
 _OTHERS = "AIM, maps of other pictures"
 
+MEASURES = (
+    Measure("mAP, changed", "cloth-changing"),
+    Measure("rank-1, changed", "cloth-changing", "rank-1"),
+    Measure("mAP, same", "same-clothes"),
+    Measure("mAP, standard", "standard"),
+)
+
 LADDER = Ladder(
     name="clothes",
     question="What helps to find people who have changed their clothes?",
@@ -45,12 +52,7 @@ LADDER = Ladder(
         Row(_AIM, AIM),
         Row(_OTHERS, {**AIM, "options.shuffle_maps": True}),
     ),
-    measures=(
-        Measure("mAP, changed", "cloth-changing"),
-        Measure("rank-1, changed", "cloth-changing", "rank-1"),
-        Measure("mAP, same", "same-clothes"),
-        Measure("mAP, standard", "standard"),
-    ),
+    measures=MEASURES,
     expected=(
         "The adversarial loss helps where clothes have changed, AIM a little more, and neither costs much where they "
         "are the same. All rows are trained for as many epochs. If AIM does as well when its fusion looks where the "

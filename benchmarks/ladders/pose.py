@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.ladders.ladder import Claim, Ladder, Measure, Row, Settings
+from benchmarks.ladders.clothes import MEASURES
+from benchmarks.ladders.ladder import Claim, Ladder, Row, Settings
 
 CAMC: Settings = {
     "method": "camc",
@@ -28,12 +29,7 @@ LADDER = Ladder(
         Row(_OTHERS, trained_by=_FULL, judged=("--shuffle-poses",)),
         Row(_NONE, trained_by=_FULL, judged=("--poses", "zeros")),
     ),
-    measures=(
-        Measure("mAP, changed", "cloth-changing"),
-        Measure("rank-1, changed", "cloth-changing", "rank-1"),
-        Measure("mAP, same", "same-clothes"),
-        Measure("mAP, standard", "standard"),
-    ),
+    measures=MEASURES,
     expected=(
         "The joints are those that the street drew. They help where clothes have changed, more so when both streams "
         "are aligned and ask each other. With the joints of another picture, or none, the same network does worse: "
