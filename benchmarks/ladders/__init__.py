@@ -7,12 +7,13 @@
 
 from __future__ import annotations
 
-from benchmarks.ladders import baseline, cail, clothes, pose
+from benchmarks.ladders import baseline, cacenet, cail, clothes, pose
 from benchmarks.ladders.ladder import Ladder
 from common.errors import unknown_name
 
 LADDERS: dict[str, Ladder] = {
     "baseline": baseline.LADDER,
+    "cacenet": cacenet.LADDER,
     "cail": cail.LADDER,
     "clothes": clothes.LADDER,
     "pose": pose.LADDER,

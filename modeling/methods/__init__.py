@@ -6,6 +6,7 @@ from common.errors import unknown_name
 from configs.schema import Config, Section
 from modeling.methods.aim import Aim
 from modeling.methods.baseline import Baseline
+from modeling.methods.cacenet import CaceNet
 from modeling.methods.cail import Cail
 from modeling.methods.cal import Cal
 from modeling.methods.camc import Camc
@@ -17,6 +18,7 @@ METHODS: dict[str, type[Method]] = {
     "cal": Cal,
     "aim": Aim,
     "camc": Camc,
+    "cacenet": CaceNet,
 }
 
 

@@ -1,0 +1,57 @@
+"""CACE-Net's ladder: what comparing pictures pair by pair teaches the feature of a single one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.ladders.ladder import Claim, Ladder, Measure, Row, Settings
+
+BASELINE: Settings = {
+    "method": "cacenet",
+    "model.pooling": "gem",
+    "batches.instances": 4,
+    "options.width": 256,
+    "options.group": 16,
+    "options.non_local": False,
+    "options.mix.weight": 0,
+    "options.pair_triplet.weight": 0,
+}
+NON_LOCAL: Settings = {**BASELINE, "options.non_local": True}
+MIX: Settings = {**NON_LOCAL, "options.mix.weight": 2}
+FULL: Settings = {**MIX, "options.pair_triplet.weight": 1}
+
+_BASELINE, _NON_LOCAL, _MIX, _FULL = (
+    "identity and triplet loss",
+    "+ non-local blocks",
+    "+ pair graph, mix loss",
+    "+ pair triplet (all)",
+)
+_ADJACENCY, _CROSS = "all, means instead of differences", "all, no edges within a picture"
+
+LADDER = Ladder(
+    name="cacenet",
+    question="Does comparing pictures pair by pair teach a network small differences?",
+    split="detail",
+    base=Path("configs/from_scratch.yml"),
+    rows=(
+        Row(_BASELINE, BASELINE),
+        Row(_NON_LOCAL, NON_LOCAL),
+        Row(_MIX, MIX),
+        Row(_FULL, FULL),
+        Row(_ADJACENCY, {**FULL, "options.propagation": "adjacency"}),
+        Row(_CROSS, {**FULL, "options.cross_only": True}),
+    ),
+    measures=(Measure("mAP"), Measure("rank-1", score="rank-1")),
+    expected=(
+        "All rows are judged by the feature of a picture alone, and learning in pairs should make that better. As "
+        "published differences also teach no less than means, and edges within a picture no less than none; in a short "
+        "training from nothing these may not show."
+    ),
+    claims=(
+        Claim(_FULL, _BASELINE, "mAP"),
+        Claim(_MIX, _NON_LOCAL, "mAP"),
+        Claim(_FULL, _MIX, "mAP", or_equal=True),
+        Claim(_FULL, _ADJACENCY, "mAP", or_equal=True),
+        Claim(_FULL, _CROSS, "mAP", or_equal=True),
+    ),
+)
