@@ -31,6 +31,9 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             os.fsync(file.fileno())
         part.chmod(0o644)
         part.replace(path)
+    except IsADirectoryError as error:
+        part.unlink(missing_ok=True)
+        raise UserError(f"cannot write {path}: it is a folder; name a file") from error
     except BaseException:
         part.unlink(missing_ok=True)
         raise

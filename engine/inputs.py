@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -78,8 +79,12 @@ class RowInputs:
     @property
     def plain(self) -> Ints | None:
         """The rows whose pictures must come along without augmentation, as `data.loader.Pictures` takes them."""
-        asked = (each.plain for each in self._inputs.values())
-        return next((rows for rows in asked if rows is not None), None)
+        asked = [each.plain for each in self._inputs.values() if each.plain is not None]
+        if any(not np.array_equal(rows, asked[0]) for rows in asked[1:]):
+            raise ValueError(
+                f"a batch has room for one plain picture a row, and {', '.join(self._inputs)} ask for more"
+            )
+        return asked[0] if asked else None
 
     @property
     def facts(self) -> dict[str, dict[str, Any]]:

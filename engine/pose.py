@@ -57,7 +57,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     given = Inputs(("poses",), config).of([everything], device)
     contents = contents_of(everything, config, given)
-    folder = options.folder / (options.name or dataset.name)
+    name = options.name or dataset.name
+    if Path(name).name != name:
+        raise UserError(f"--name {name} is no name of one folder; give one without slashes")
+    folder = options.folder / name
     print(
         f"{dataset.name}: maps of {len(everything):,} pictures, {' x '.join(map(str, contents.shape[1:]))} each,"
         f" {human(contents.nbytes)} in {folder}"

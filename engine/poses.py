@@ -151,10 +151,10 @@ class Estimated(PosesOfRows):
     def __call__(self, raw: RawBatch, images: Tensor) -> Tensor:
         if self._augmented:
             maps = self._network(images)
-            return merged(maps) if self.rows.poses.channels == MERGED else maps.clone()
+            return merged(maps) if self.rows.poses.channels == MERGED else maps
         seen = raw.pixels if raw.plain is None else raw.plain
         maps = self._network(self._colours.normalise(seen.to(self.rows.device, non_blocking=True)))
-        return self.finished(maps.clone(), raw)
+        return self.finished(maps, raw)
 
 
 class PoseSource:
@@ -226,8 +226,8 @@ class PoseSource:
     def _network(self) -> PoseNetwork:
         if self.poses.weights is None:
             raise UserError(
-                f"data.poses.source=hrnet needs data.poses.weights=FILE, a COCO checkpoint of {self.poses.network}; or"
-                " set data.poses.source to cached, keypoints or zeros"
+                f"poses by hrnet need a COCO checkpoint of {self.poses.network}: data.poses.weights=FILE (eval.py:"
+                " --poses-from FILE, engine.pose: --weights FILE); or take data.poses.source=cached, keypoints or zeros"
             )
         return build_pose_network(self.poses.network, self.poses.weights.expanduser())
 

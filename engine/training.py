@@ -81,7 +81,10 @@ def _to_remember(config: Config) -> Config:
     """The configuration as it is written down: used again, it starts nothing anew and finds the same folders."""
     root, target_root = config.data.root, config.data.target_root
     roots = tuple(map(_absolute, root)) if isinstance(root, tuple) else _absolute(root)
-    return config.changed(train={"restart": False}, data={"root": roots, "target_root": _absolute(target_root)})
+    poses = config.data.poses
+    found = poses.model_copy(update={"folder": _absolute(poses.folder), "weights": _absolute(poses.weights)})
+    data = {"root": roots, "target_root": _absolute(target_root), "poses": found}
+    return config.changed(train={"restart": False}, data=data)
 
 
 def _absolute(root: Path | None) -> Path | None:

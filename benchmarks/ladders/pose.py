@@ -15,7 +15,7 @@ CAMC: Settings = {
 }
 
 _APPEARANCE, _CONCATENATION, _FULL = "appearance only", "+ joints, concatenated", "+ alignment and attention (CAMC)"
-_OTHERS, _NONE = "CAMC, tested with other people's joints", "CAMC, tested without joints"
+_OTHERS, _NONE = "CAMC, tested with another picture's joints", "CAMC, tested without joints"
 
 LADDER = Ladder(
     name="pose",

@@ -29,6 +29,7 @@ from data.samples import Split
 Joints = NDArray[np.float32]
 
 _FORM = f"{JOINTS} joints [x, y, score]"
+_LARGEST = 1 << 20  # pixels along a side
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,9 +86,11 @@ def read_keypoints(file: Path) -> Keypoints:
     """
     try:
         content = file.read_bytes()
-        text = content.decode()
+        text = content.decode("utf-8-sig")
     except FileNotFoundError:
-        raise UserError(f"there is no file of joints {file}; give another one with data.poses.file") from None
+        raise UserError(
+            f"there is no file of joints {file}; give another one with data.poses.file (eval.py: --poses-from)"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"the file of joints {file} cannot be read ({error}); write it anew") from error
     rows: dict[str, int] = {}
@@ -158,16 +161,17 @@ def _joints(entry: Any) -> tuple[Joints, tuple[int, int]] | str:
         told = dict(entry)
         entry, size = told.get("joints"), told.get("size", size)
         whole = isinstance(size, (list, tuple)) and len(size) == 2 and all(type(side) is int for side in size)
-        if not whole or ("size" in told and min(size) < 1):
+        if not whole or ("size" in told and not all(0 < side < _LARGEST for side in size)):
             return f"the size {json.dumps(size)} where [width, height] is expected"
     if not isinstance(entry, list) or len(entry) != JOINTS:
         return f"{len(entry) if isinstance(entry, list) else 'no'} joints where {_FORM} are expected"
-    try:
-        joints = np.array(entry, np.float32)
-    except (ValueError, TypeError, OverflowError):
-        joints = np.empty(0, np.float32)
-    if joints.shape != (JOINTS, 3):
+    numbers = [value for joint in entry if isinstance(joint, list) and len(joint) == 3 for value in joint]
+    if len(numbers) != 3 * JOINTS or not all(type(value) in (int, float) for value in numbers):
         return f"joints that are not all three numbers where {_FORM} are expected"
+    try:
+        joints = np.array(numbers, np.float32).reshape(JOINTS, 3)
+    except OverflowError:
+        joints = np.full((JOINTS, 3), np.inf, np.float32)
     if not np.isfinite(joints).all():
         return f"a joint that is no finite number where {_FORM} are expected"
     joints[:, 2] = joints[:, 2].clip(0, 1)

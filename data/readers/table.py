@@ -12,7 +12,7 @@ import numpy as np
 from common.errors import UserError, did_you_mean
 from common.files import inside
 from data.readers.checks import checked
-from data.readers.labels import numbers
+from data.readers.labels import numbers, outfits
 from data.readers.listing import how_to_say, require_folder, split_of
 from data.samples import Dataset
 
@@ -28,8 +28,9 @@ Columns = dict[str, list[str]]
 def read(root: Path, name: str, *, file: str | None = None) -> Dataset:
     """Read the table in `root`; paths in it are relative to its folder.
 
-    An empty camid is unknown; an empty pid in split train is that of a picture to adapt to. pid, camid and clothes are
-    whole numbers or any strings, which are then numbered in sorted order (a note says so).
+    An empty camid is unknown; an empty pid in split train is that of a picture to adapt to. pid and camid are whole
+    numbers or any strings, which are then numbered in sorted order (a note says so). clothes name the outfits of each
+    person: the same name on two people is two outfits.
 
     Args:
         root: the folder of the table, or the `.csv` file itself.
@@ -44,9 +45,10 @@ def read(root: Path, name: str, *, file: str | None = None) -> Dataset:
     columns["path"] = _existing(table, columns)
     _refuse_repeats(table, columns)
     labels = {}
-    for title in ("pid", "camid", "clothes"):
+    for title in ("pid", "camid"):
         labels[title], numbered = numbers(columns[title], title)
-        notes += numbered if title != "clothes" else ()  # nothing prints the number of an outfit
+        notes += numbered
+    labels["clothes"] = outfits(labels["pid"], columns["clothes"])
     path, split = np.array(columns["path"], dtype=object), np.array(columns["split"], dtype=object)
     split[np.array(columns["pid"], dtype=object) == ""] = UNLABELLED
     splits = {}

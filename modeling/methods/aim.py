@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from common.contracts import Batch
 from configs.schema import Config, Term
@@ -60,8 +60,25 @@ class AimOptions(CalOptions):
     causal: CausalTerm = CausalTerm()
     transfer: TransferTerm = TransferTerm()
     fused: FusedTerm = FusedTerm()
-    hold_fused: bool = False  # true: the causal loss takes o' as a constant
+    hold_fused: bool = False  # true: the causal loss takes o' as a constant; then `fused` must teach it
     shuffle_maps: bool = False  # a control: where E_c looks on another picture
+
+    @model_validator(mode="after")
+    def _all_learn(self) -> AimOptions:
+        taught, causal, fused = self.clothes_network, self.causal, self.fused
+        first = min((term.from_epoch for term in (causal, fused, self.transfer) if term.weight), default=None)
+        if not taught.weight or (first is not None and taught.from_epoch > first):
+            raise ValueError(
+                "the other terms look where the clothes network looks, and it has not learned anything when they begin;"
+                " set clothes_network.weight above 0 and clothes_network.from_epoch no later than theirs, or take"
+                " method cal, which has no such network"
+            )
+        if self.hold_fused and causal.weight and (not fused.weight or fused.from_epoch > causal.from_epoch):
+            raise ValueError(
+                "with hold_fused the causal loss teaches o' nothing, and nothing else does when it begins; set"
+                " fused.weight above 0 and fused.from_epoch no later than causal.from_epoch"
+            )
+        return self
 
 
 class Aim(Cal):

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import ignite.distributed as idist
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from common.contracts import UNKNOWN, Batch
@@ -37,6 +37,7 @@ class ClothesTerm(Term):
     published it begins with the adversarial loss (from_epoch 26) and is a random adversary at first."""
 
     scale: float = Field(16.0, gt=0)
+    steady: bool = True  # its rate never drops, as published; false: it follows the schedule of all
 
 
 class AdversarialTerm(Term):
@@ -61,6 +62,17 @@ class CalOptions(Section):
     adversarial: AdversarialTerm = AdversarialTerm()
     triplet: TripletTerm = TripletTerm()
     ghost: int | None = Field(None, ge=2)  # pictures per BatchNorm statistic; 32 on one GPU as on the authors' two
+
+    @model_validator(mode="after")
+    def _against_somebody(self) -> CalOptions:
+        head, against = self.clothes, self.adversarial
+        if against.weight and (not head.weight or head.from_epoch > against.from_epoch):
+            raise ValueError(
+                f"from epoch {against.from_epoch} on the feature is to learn against the clothes head, which learns"
+                f" {f'from epoch {head.from_epoch} on' if head.weight else 'nothing'}; set clothes.weight above 0 and"
+                " clothes.from_epoch no later than adversarial.from_epoch, or adversarial.weight=0"
+            )
+        return self
 
 
 class ClothesFreeEmbedder(GlobalEmbedder):
@@ -158,10 +170,10 @@ class Cal(Method):
     def optimizers(self) -> dict[str, Recipe]:
         backbone = ParameterGroup(list(self.embedder.backbone.parameters()), pretrained=True)
         new = [*self.embedder.pooling.parameters(), *self.embedder.neck.parameters(), *self.classifier.parameters()]
-        steady = Schedule(kind="constant", warmup_epochs=0)
+        # The adversary must keep up with what it watches.
+        steady = Schedule(kind="constant", warmup_epochs=0) if self.options.clothes.steady else None
         return {
             "main": Recipe([backbone, ParameterGroup(new)]),
-            # As published its rate never drops: the adversary must keep up with what it watches.
             "clothes head": Recipe([ParameterGroup(list(self.clothes_head.parameters()))], schedule=steady),
         }
 

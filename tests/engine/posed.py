@@ -84,7 +84,7 @@ class Brightness(nn.Module):
     def train(self, mode: bool = True) -> Brightness:
         return super().train(False)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
         grey = (images * torch.tensor(WEIGHTS).view(1, 3, 1, 1)).sum(1, keepdim=True)
         return F.avg_pool2d(grey.contiguous(), 4) * self.scale.view(1, 17, 1, 1)

@@ -7,6 +7,7 @@ import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from engine.checkpoint import load_checkpoint
 from engine.extraction import Extraction, InMemory, columns_of, extract
 from engine.handlers.prepare import PrepareBatch
 from engine.inputs import NONE, Inputs, RowInputs
+from engine.training import _to_remember
 from engine.view import PlainView
 from modeling.methods import METHODS
 from tests.doors import Doors
@@ -158,6 +160,28 @@ def test_zeros_and_nothing(street: Path) -> None:
         Inputs(("pose",), Config())
 
 
+def test_only_one_plain_picture_a_row() -> None:
+    def wanting(*rows: int) -> Any:
+        return SimpleNamespace(plain=np.array(rows))
+
+    nothing = SimpleNamespace(plain=None)
+    same = RowInputs({"a": nothing, "b": wanting(1, 0), "c": wanting(1, 0)})
+    assert same.plain is not None
+    assert same.plain.tolist() == [1, 0]
+    with pytest.raises(ValueError, match="room for one plain picture a row, and a, b ask for more"):
+        _ = RowInputs({"a": wanting(1, 0), "b": wanting(0, 1)}).plain
+
+
+def test_a_run_with_maps_is_judged_from_anywhere(
+    street: Path, stored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(stored.parent)
+    poses = config(source="cached", folder=Path(stored.name), weights=Path("w.pth"), file=Path("j.json")).data.poses
+    remembered = _to_remember(Config().changed(data={"poses": poses})).data.poses
+    assert (remembered.folder, remembered.weights) == (stored.resolve(), stored.resolve().parent / "w.pth")
+    assert remembered.file == Path("j.json")  # counts from each dataset's root
+
+
 def test_the_view_shows_them_as_they_are(street: Path, weights: Path) -> None:
     rows = TrainingSet.of([dataset_in(street).train])
     asked = config(source="hrnet", weights=weights)
@@ -280,7 +304,7 @@ def test_judging_with_other_poses(tiny: Path, street: Path, stored: Path, doors:
 @pytest.mark.parametrize(
     ("keys", "told"),
     [
-        (["data.poses.source=hrnet"], "needs data.poses.weights=FILE, a COCO checkpoint of hrnet_w48"),
+        (["data.poses.source=hrnet"], "need a COCO checkpoint of hrnet_w48: data.poses.weights=FILE"),
         (["data.poses.weights=nowhere.pth"], "there are no weights of hrnet_w48 in nowhere.pth"),
         (["data.poses.source=keypoints", "data.poses.file=other.json"], "there is no file of joints"),
         (["data.poses.source=cached", "data.poses.folder=nowhere"], "no maps of joints in nowhere; run python3 -m"),

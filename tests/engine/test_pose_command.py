@@ -14,15 +14,18 @@ import engine.pose as pose_command
 import engine.poses as poses_module
 from common.errors import UserError
 from configs.schema import Data
-from data.loader import RawBatch
+from data.loader import Pictures, RawBatch
 from data.poses.heatmaps import heatmaps
 from data.poses.joints import merged
 from data.poses.keypoints import read_keypoints
+from data.poses.moving import moved_joints
 from data.poses.pose_file import PoseFile
 from data.poses.pose_writer import PoseWriter
 from data.readers import read
-from data.transforms import Preprocessing
-from engine.pose_sheet import COLUMNS, overlaid
+from data.samplers import Key
+from data.transforms import Augmentation, Preprocessing
+from engine.inputs import Inputs
+from engine.pose_sheet import COLUMNS, overlaid, pose_sheet
 from tests.doors import shell
 from tests.engine.posed import build_brightness
 
@@ -91,7 +94,7 @@ def test_from_a_network_that_is_interrupted(
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        ([], "needs data.poses.weights=FILE"),
+        ([], "data.poses.weights=FILE"),
         (["--source", "keypoints", "--file", "none.json"], "there is no file of joints .*none.json"),
     ],
 )
@@ -109,6 +112,29 @@ def test_a_sheet_shows_maps_where_pictures_went(street: Path, tmp_path: Path) ->
     assert not (tmp_path / "maps").exists()
     with Image.open(path) as sheet:
         assert sheet.size == (COLUMNS * (16 + 2) - 2, 4 * (32 + 2) - 2)
+    everything = pose_command.pictures_of(read("street", street, "street"))
+    config = pose_command.configuration(
+        pose_command._parser().parse_args(command(street, tmp_path, "--source=keypoints"))
+    )
+    drawn = np.asarray(pose_sheet(everything, Inputs(("poses",), config), config, torch.device("cpu")))
+    rows = np.linspace(0, len(everything) - 1, COLUMNS).round().astype(int)
+    joints = torch.from_numpy(read_keypoints(street / "joints.json").of(everything.take(rows), 32, 16))
+    preprocessing = Preprocessing.of(config.data)
+    augmented = Pictures(everything.file, preprocessing, Augmentation(config.data.augment, preprocessing))
+    seen = augmented.__getitems__([Key(row, 0, row) for row in rows.tolist()])
+    assert isinstance(seen, RawBatch)
+    moved = moved_joints(joints, seen.geometry, (32, 16), config.data.augment.pad)
+    for column in range(COLUMNS):
+        plain, over, turned, over_turned = (
+            drawn[34 * line : 34 * line + 32, 18 * column :][:, :16] for line in range(4)
+        )
+        for pixels, shown, of in ((plain, over, joints), (turned, over_turned, moved)):
+            assert (shown == overlaid(pixels, merged(heatmaps(of, 32, 16))[column])).all()
+        assert (turned == seen.pixels[column].numpy()).all()
+    with pytest.raises(UserError, match="it is a folder; name a file"):
+        pose_command.main(command(street, tmp_path, "--source", "keypoints", "--sheet", tmp_path))
+    with pytest.raises(UserError, match="give one without slashes"):
+        pose_command.main(command(street, tmp_path, "--source", "keypoints", "--name", "a/b"))
 
 
 def test_a_map_over_a_picture() -> None:

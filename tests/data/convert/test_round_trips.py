@@ -10,7 +10,7 @@ from data.convert.command import LAYOUTS
 from data.convert.writer import write_plan
 from data.readers import read
 from data.samples import Dataset
-from tests.data.convert.trees import Line, by_bytes, dataset_of, in_order, table_of, without
+from tests.data.convert.trees import Line, by_bytes, by_person, dataset_of, in_order, table_of, without
 from tests.data.trees import TREES
 
 EVERY = pytest.mark.parametrize("title", TREES)
@@ -46,7 +46,7 @@ def test_to_partitions_and_back(title: str, tmp_path: Path) -> None:
 @EVERY
 def test_to_a_table_nothing_is_lost(title: str, tmp_path: Path) -> None:
     dataset = dataset_of(title, tmp_path / "set")
-    told = by_bytes(dataset)
+    told = by_person(by_bytes(dataset))
     table = converted(dataset, "csv", tmp_path / "table")
     assert by_bytes(table) == (without(told, camid=-1) if dataset.rule == "no-camera" else told)
     assert list(table.query.paths) == list(dataset.query.paths)

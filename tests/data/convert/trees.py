@@ -55,6 +55,18 @@ def in_order(told: dict[str, list[tuple[bytes, Told]]]) -> dict[str, list[tuple[
     }
 
 
+def by_person(told: dict[str, list[tuple[bytes, Told]]]) -> dict[str, list[tuple[bytes, Told]]]:
+    """The same with the outfits of all people numbered in their order."""
+    worn = sorted(
+        {(row.pid, row.clothes) for rows in told.values() for _, row in rows if -1 not in (row.pid, row.clothes)}
+    )
+    number = {pair: place for place, pair in enumerate(worn)}
+    return {
+        title: [(content, row._replace(clothes=number.get((row.pid, row.clothes), -1))) for content, row in rows]
+        for title, rows in told.items()
+    }
+
+
 def table_root(root: Path, rows: list[Line]) -> Path:
     """A table of one's own: path, pid, camid and split; every picture has bytes of its own."""
     root.mkdir(parents=True, exist_ok=True)

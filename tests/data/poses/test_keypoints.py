@@ -62,6 +62,12 @@ def test_the_forms_say_the_same(split: Split, form: str) -> None:
     np.testing.assert_allclose(read_keypoints(file).of(split.take(np.array([1])), 80, 40), expected[1:], rtol=1e-6)
 
 
+def test_a_byte_order_mark_is_no_joint(split: Split) -> None:
+    file = split.root / "joints.json"
+    file.write_bytes(b"\xef\xbb\xbf" + lines().encode())
+    assert list(read_keypoints(file).rows) == PATHS
+
+
 def test_one_line_is_lines(split: Split) -> None:
     file = split.root / "joints.json"
     file.write_text(lines().splitlines()[0])
@@ -100,6 +106,10 @@ def test_scores_are_brought_to_0_and_1(split: Split) -> None:
         ('{"a": ' + str([[1, 2, 3]] * 16 + [[1, 2, "NaN"]]).replace("'", "") + "}", "a joint that is no finite number"),
         (f'{{"a": {[[1, 2, 3]] * 17},\n\n"a": {[[1, 2, 3]] * 17}}}', "line 3: picture a is there twice"),
         (f'{{"a": {{"joints": {[[1, 2, 3]] * 17}, "size": [0, 4]}}}}', "has the size [0, 4] where [width, height]"),
+        (f'{{"a": {{"joints": {[[1, 2, 3]] * 17}, "size": [{10**30}, 4]}}}}', "where [width, height] is expected"),
+        (f'{{"a": {[["1", "2", "3"]] * 17}}}'.replace("'", '"'), "picture a has joints that are not all three numbers"),
+        ('{"a": ' + str([[1, 2, True]] * 17).lower() + "}", "picture a has joints that are not all three numbers"),
+        (f'{{"a": {[[1, 2, 10**400]] * 17}}}', "a joint that is no finite number"),
         (f'{{"path": "a", "joints": {[[1, 2, 3]] * 17}}}\n{{"path": "b"', "line 2 is no picture with its joints"),
         (f'{{"path": "a", "joints": {[[1, 2, 3]] * 17}}}\n{{"joints": []}}', "no picture with its joints (it lacks"),
     ],

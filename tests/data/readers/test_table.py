@@ -7,6 +7,7 @@ import pytest
 from common.errors import UserError
 from data.readers import read
 from data.samples import Dataset
+from data.training_set import TrainingSet
 from tests.data.readers.trees import rows, tree
 
 NAMES = ("a.jpg", "b.png", "sub/c.jpg", "d.jpg")
@@ -40,8 +41,15 @@ def test_another_order_clothes_and_more_columns(tmp_path: Path) -> None:
     text = "train,5,1,x,a.jpg,7\n query , 5,2,y,b.png,3\nGALLERY,,1,z,sub/c.jpg,3\n"
     dataset = table(tmp_path, text, "split,clothes,Camid,remark,Path,pid\n")
     assert rows(dataset.query) == [("b.png", 3, 2)]
-    assert [part.clothes.tolist() for part in dataset.splits.values()] == [[5], [5], [-1]]
+    assert [part.clothes.tolist() for part in dataset.splits.values()] == [[1], [0], [-1]]  # outfit 5 of two people
     assert dataset.notes == ("columns of mine.csv that are not read: remark",)
+
+
+def test_outfits_are_named_for_each_person(tmp_path: Path) -> None:
+    text = "a.jpg,1,1,1,train\nb.png,1,2,2,train\nsub/c.jpg,2,1,1,train\nd.jpg,2,2,1,train\n"
+    dataset = table(tmp_path, text, "path,pid,camid,clothes,split\n")
+    assert TrainingSet.of([dataset.train]).num_clothes == 3
+    assert dataset.train.clothes.tolist() == [0, 1, 2, 2]
 
 
 def test_bom_and_crlf_and_blank_lines(tmp_path: Path) -> None:
@@ -60,8 +68,7 @@ def test_names_are_numbered_in_sorted_order(tmp_path: Path) -> None:
     assert rows(dataset.query) == [("b.png", 0, 0)]
     assert rows(dataset.gallery) == [("sub/c.jpg", 0, 1)]
     assert dataset.train.pids.tolist() == [1]
-    # "0_1" is a number to Python's int(), and must not become outfit 1.
-    assert [part.clothes.tolist() for part in dataset.splits.values()] == [[1], [2], [-1]]
+    assert [part.clothes.tolist() for part in dataset.splits.values()] == [[1], [0], [-1]]
     assert dataset.notes[0].startswith(
         "pid: 2 names that are not plain numbers, numbered in sorted order from 0 ('anna')"
     )

@@ -14,8 +14,9 @@ from ignite.engine import Events
 from torch import Tensor, nn
 
 from common.contracts import Batch
+from common.environment import ROOT
 from common.errors import UserError
-from configs.loader import parse
+from configs.loader import load, parse
 from configs.schema import Config
 from data.street import StreetConfig, write_street
 from engine.amp import Amp
@@ -23,8 +24,8 @@ from engine.checkpoint import load_checkpoint
 from engine.schedule import factor
 from modeling.backbones import BACKBONES
 from modeling.methods import build_embedder, build_method, options_of
-from modeling.methods.aim import Aim
-from modeling.methods.cal import Cal, outfits_of
+from modeling.methods.aim import Aim, AimOptions, TransferTerm
+from modeling.methods.cal import Cal, CalOptions, outfits_of
 from modeling.methods.method import Facts, Stage, Update
 from tests.conftest import Toy
 from tests.doors import Doors
@@ -136,8 +137,9 @@ def test_who_learns_from_what() -> None:
 
 
 def test_a_fused_belief_can_be_held() -> None:
-    main = updates(held := method_of("aim", {"hold_fused": True}), 2)[-1]
+    main = updates(held := method_of("aim", {"hold_fused": True, "fused": {"weight": 1, "from_epoch": 2}}), 2)[-1]
     assert gradients(held, main.losses["causal"]) == {"embedder", "classifier"}
+    assert gradients(held, main.losses["fused"]) == {"classifier", "fusion"}
 
 
 def test_the_bias_of_the_classifier_cancels_in_the_effect() -> None:
@@ -242,6 +244,60 @@ def test_rates() -> None:
     held = [id(p) for recipe in recipes.values() for group in recipe.groups for p in group.parameters]
     assert len(held) == len(set(held))
     assert set(held) == {id(p) for p in method.parameters()}
+
+
+def test_the_head_may_follow_the_schedule_of_all() -> None:
+    assert method_of("cal", {"clothes": {"steady": False}}).optimizers()["clothes head"].schedule is None
+
+
+@pytest.mark.parametrize("name", ["cal", "aim"])
+@pytest.mark.parametrize("of", ["prcc", "ltcc", "last", "vcclothes"])
+def test_published_recipe(name: str, of: str) -> None:
+    config = load(ROOT / "configs" / f"{name}_{of}.yml", [], options_of)
+    last = of == "last"
+    triplet = {"triplet": {"weight": 1.0}} if last else {}
+    assert config.options == options_of(name).model_validate(triplet)
+    assert (config.method, config.data.source) == (name, of)
+    augment, batches = config.data.augment, config.batches
+    assert (config.data.height, config.data.width) == (384, 192)
+    assert (augment.flip, augment.jitter, augment.enlarge, augment.pad) == (0.5, 0, 0.5, 0)
+    assert (augment.erase, augment.erase_area, augment.erase_aspect) == (0.5, (0.02, 0.4), (0.3, 3.33))
+    # (0.4914, 0.4822, 0.4465) once normalised, in pixels
+    fill = [
+        255 * (m + s * v) for m, s, v in zip(config.data.mean, config.data.std, (0.4914, 0.4822, 0.4465), strict=True)
+    ]
+    assert augment.erase_fill == tuple(round(value) for value in fill)
+    assert (batches.kind, batches.size, batches.instances) == ("identity", 64, 4 if last else 8)
+    assert (config.optimizer.name, config.optimizer.lr, config.optimizer.weight_decay) == ("adam", 3.5e-4, 5e-4)
+    assert [factor(config.schedule, epoch, 60) for epoch in (0, 19, 20, 39, 40, 59)] == pytest.approx(
+        [1, 1, 0.1, 0.1, 0.01, 0.01]
+    )
+    assert (config.model.backbone, config.model.last_stride, config.model.pooling) == ("resnet50", 1, "maxavg")
+    assert (config.model.pretrained, config.train.best) == ("imagenet", "rank-1")
+    options = config.options
+    assert isinstance(options, CalOptions)
+    assert (options.clothes.scale, options.adversarial.epsilon, options.identity.smoothing) == (16, 0.1, 0.1)
+    assert (options.adversarial.weight, options.adversarial.from_epoch, options.triplet.margin) == (1, 26, 0.3)
+    if isinstance(options, AimOptions):
+        assert (options.causal.weight, options.causal.from_epoch) == (1, 26)
+        assert options.transfer == TransferTerm(weight=1, from_epoch=26, pictures=32, scale=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "told"),
+    [
+        ("cal", {"clothes": {"weight": 0}}, "the clothes head, which learns nothing"),
+        ("cal", {"clothes": {"from_epoch": 9}, "adversarial": {"from_epoch": 8}}, "which learns from epoch 9 on"),
+        ("aim", {"clothes_network": {"weight": 0}}, "or take method cal, which has no such network"),
+        ("aim", {"clothes_network": {"from_epoch": 27}}, "no later than theirs"),
+        ("aim", {"hold_fused": True}, "set fused.weight above 0"),
+        ("aim", {"hold_fused": True, "fused": {"weight": 1, "from_epoch": 30}}, "no later than causal.from_epoch"),
+    ],
+)
+def test_nothing_listens_to_what_has_not_learned(name: str, options: dict[str, Any], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        configured(name, options)
+    configured("cal", {"clothes": {"weight": 0}, "adversarial": {"weight": 0}})  # identities only
 
 
 def test_published_sizes() -> None:
