@@ -222,18 +222,19 @@ def ltcc(root: Path) -> Tree:
 
 
 def csv(root: Path) -> Tree:
-    """A table in another order with a byte-order mark, an unknown camera and outfit numbers of its own."""
+    """A table in another order with a byte-order mark, an unknown camera, and one number of outfit for both people."""
     rows, lines = rows_of(), ["split,path,clothes,camid,pid"]
     for pid in (4, 40):
         for place, title in enumerate(SPLITS):
             path = f"{'deep/er/' if title == 'train' else ''}{title}{pid}.png"
             rows[title].append(Row(path, pid, place - 1, (pid, 5)))
-            lines.append(f"{title},{path},{pid + 5},{place - 1 if place else ''},{pid}")
+            lines.append(f"{title},{path},5,{place - 1 if place else ''},{pid}")
     write(root, rows)
     (root / "mine.csv").write_text("\ufeff" + "\r\n".join(lines) + "\r\n", encoding="utf-8")
     told = {
-        title: [(row.path, row.pid, row.camid, row.pid + 5) for row in sorted(rows[title])] for title in SPLITS
-    }  # the table's own numbers
+        title: [(row.path, row.pid, row.camid, (4, 40).index(row.pid)) for row in sorted(rows[title])]
+        for title in SPLITS
+    }  # numbered over the whole table
     return Tree("csv", root, told)
 
 
