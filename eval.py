@@ -4,6 +4,7 @@
     python3 eval.py cpu checkpoints/demo                       a run's folder: its best checkpoint, its own target
     python3 eval.py 0 checkpoints/market/best.pt --calibrate   how close two pictures of the same person are
     python3 eval.py 0 checkpoints/market --validation --rerank whether that helps, without looking at the test set
+    python3 eval.py 0 checkpoints/cacenet_market --conditional pictures compared given each other, for methods that can
 
 The checkpoint alone says which model and which preprocessing. Features are extracted once into features/ and used
 again until the checkpoint, the dataset or the preprocessing changes.
@@ -36,6 +37,7 @@ from engine.launch import is_launcher, launch, run_door
 from engine.logs import close_log, open_log
 from retrieval.neighbours.indexes import INDEXES
 from retrieval.protocols import PROTOCOLS
+from retrieval.reranking.conditional import Conditional
 from retrieval.reranking.expansion import EXPANSIONS
 
 _FAR = 0.01
@@ -57,6 +59,8 @@ def main() -> int:
         protocols=arguments.protocol,
         cameras=arguments.cameras,
         calibrate=_rate(arguments),
+        conditional=arguments.conditional is not None,
+        conditionally=arguments.conditional or None,
         mat=arguments.mat,
         batch_size=arguments.batch_size,
         workers=arguments.workers,
@@ -130,6 +134,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     rate = f"share of pairs of different people that may pass with --calibrate (default: {_FAR})"
     parser.add_argument("--far", type=_share, metavar="RATE", help=rate)
+    parser.add_argument(
+        "--conditional",
+        nargs="?",
+        type=_conditional,
+        const=False,
+        metavar="K,LAMBDA,HARDEST",
+        help="also re-score the first K of the HARDEST share of the queries by distances given each other, of weight "
+        "LAMBDA (default: as the card says; with --validation the best of some, which the card then says)",
+    )
     parser.add_argument("--mat", action="store_true", help="also write the features as MATLAB files (needs scipy)")
     parser.add_argument("--json", action="store_true", help="print the scores as JSON; everything else goes to stderr")
     parser.add_argument(
@@ -172,6 +185,19 @@ def _share(text: str) -> float:
     return share
 
 
+def _conditional(text: str) -> Conditional:
+    """Three numbers, such as 50,0.5,0.1."""
+    try:
+        k, lam, hardest = text.split(",")
+        how = Conditional(int(k), float(lam), float(hardest))
+        how.check()
+    except (ValueError, UserError):
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not K,LAMBDA,HARDEST: a whole number from 1 on and two shares from 0 to 1, such as 50,0.5,0.1"
+        ) from None
+    return how
+
+
 def _text(judgement: Judgement) -> str:
     card, dataset = judgement.card, judgement.dataset
     flip = "with the mirrored picture" if judgement.flip else "one view per picture"
@@ -187,6 +213,8 @@ def _text(judgement: Judgement) -> str:
     ]
     if judgement.verification is not None:
         lines.append(judgement.verification.table())
+    if judgement.conditional is not None:
+        lines.append(judgement.conditional.text())
     return "\n".join(lines)
 
 
@@ -216,6 +244,8 @@ def _json(judgement: Judgement) -> str:
     }
     if judgement.verification is not None:
         facts["roc"] = judgement.verification.roc.as_dict()
+    if judgement.conditional is not None:
+        facts["conditional"] = judgement.conditional.as_dict()
     return json.dumps({**judgement.answer.as_dict(), **facts}, indent=2)
 
 

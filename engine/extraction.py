@@ -21,11 +21,12 @@ from data.loader import PictureLoader, Pictures, RawBatch, WholeBatches
 from data.samples import Split
 from data.transforms import Preprocessing
 from engine.handlers.progress import Progress
-from engine.inputs import Inputs
-from modeling.methods.method import Embedder
-from retrieval.columns import Columns, Features
+from engine.inputs import Inputs, RowInputs
+from modeling.methods.method import Embedder, PairEmbedder
+from retrieval.columns import Columns, Features, Ints
 
 Array = NDArray[np.float32]
+Halves = NDArray[np.float16]
 
 
 class Stopped(Exception):
@@ -116,17 +117,8 @@ def extract(
     Raises:
         UserError: a picture cannot be read (named), or what is given beside it is not there.
     """
-    inputs = how.inputs.of([split], how.device)
-    world = idist.get_world_size()
-    batches = WholeBatches(range(len(split)), how.batch_size, idist.get_rank(), world)
-    pictures = Pictures(split.file, how.preprocessing, plain=inputs.plain)
-    loader = PictureLoader(pictures, batches, how.workers, how.device.type == "cuda")
-    steps = -(-len(split) // (how.batch_size * world))
-    embedder.eval()
 
-    def process(engine: Engine, batch: RawBatch) -> None:
-        images = how.preprocessing.normalise(batch.pixels.to(how.device, non_blocking=True))
-        beside = inputs(batch if len(batch.rows) else batch._replace(rows=torch.zeros(1, dtype=torch.int64)), images)
+    def work(batch: RawBatch, images: Tensor, beside: dict[str, Tensor], inputs: RowInputs) -> None:
         embedding = _embed(embedder, images, beside, inputs.mirrored(beside) if how.flip else None)
         rows = gather_rows(batch.rows.to(how.device))
         fields = {
@@ -138,6 +130,75 @@ def extract(
             sink.write(rows.cpu().numpy(), fields["vector"], fields.get("parts"), fields.get("visibility"))
         if stop is not None and stop():
             raise Stopped
+
+    _each_batch(embedder, split, how, title, work)
+
+
+def extract_maps(
+    embedder: PairEmbedder, split: Split, write: Callable[[Ints, Halves], None] | None, how: Extraction, title: str
+) -> None:
+    """Hand the feature maps of every picture of `split` to `write`, in half precision: rows `(b,)`, `(b, C, h, w)`.
+
+    They are of the picture as it is, whether or not features add its mirror image: what two pictures are like given
+    each other was learned without.
+
+    Args:
+        write: None on a process that only computes.
+
+    Raises:
+        UserError: as `extract`.
+    """
+
+    def work(batch: RawBatch, images: Tensor, beside: dict[str, Tensor], inputs: RowInputs) -> None:
+        maps = _maps(embedder, images, beside)[: len(batch.rows)]
+        most = torch.finfo(torch.float16).max
+        rows, halves = gather_rows(batch.rows.to(how.device)), gather_rows(maps.clamp(-most, most).half())
+        if write is not None:
+            write(rows.cpu().numpy(), halves.cpu().numpy())
+
+    _each_batch(embedder, split, how, title, work)
+
+
+def map_shape(embedder: PairEmbedder, split: Split, how: Extraction) -> tuple[int, ...]:
+    """(C, h, w) of what `extract_maps` would hand over."""
+    inputs = how.inputs.of([split], how.device)
+    batch = _grey(how.preprocessing)._replace(rows=torch.zeros(1, dtype=torch.int64))
+    images = how.preprocessing.normalise(batch.pixels.to(how.device))
+    embedder.eval()
+    return tuple(_maps(embedder, images, inputs(batch, images)).shape[1:])
+
+
+def _maps(embedder: PairEmbedder, images: Tensor, beside: dict[str, Tensor]) -> Tensor:
+    embedder.with_maps = True
+    try:
+        with torch.inference_mode():
+            maps = embedder(images, **beside).maps
+    finally:
+        embedder.with_maps = False
+    assert isinstance(maps, Tensor)
+    return maps
+
+
+def _each_batch(
+    embedder: Embedder,
+    split: Split,
+    how: Extraction,
+    title: str,
+    work: Callable[[RawBatch, Tensor, dict[str, Tensor], RowInputs], None],
+) -> None:
+    """Show all pictures to `work`: a batch, its images on the device, what is beside them, and where that is from."""
+    inputs = how.inputs.of([split], how.device)
+    world = idist.get_world_size()
+    batches = WholeBatches(range(len(split)), how.batch_size, idist.get_rank(), world)
+    pictures = Pictures(split.file, how.preprocessing, plain=inputs.plain)
+    loader = PictureLoader(pictures, batches, how.workers, how.device.type == "cuda")
+    steps = -(-len(split) // (how.batch_size * world))
+    embedder.eval()
+
+    def process(engine: Engine, batch: RawBatch) -> None:
+        images = how.preprocessing.normalise(batch.pixels.to(how.device, non_blocking=True))
+        beside = inputs(batch if len(batch.rows) else batch._replace(rows=torch.zeros(1, dtype=torch.int64)), images)
+        work(batch, images, beside, inputs)
 
     extractor: Any = Engine(process)
     if watched() and idist.get_rank() == 0:
@@ -167,6 +228,11 @@ def _padded(loader: PictureLoader, steps: int, preprocessing: Preprocessing) -> 
     """
     yield from loader
     for _ in range(steps - len(loader)):
-        grey = torch.zeros((1, preprocessing.height, preprocessing.width, 3), dtype=torch.uint8)
-        none = torch.empty(0, dtype=torch.int64)
-        yield RawBatch(grey, none, none)
+        yield _grey(preprocessing)
+
+
+def _grey(preprocessing: Preprocessing) -> RawBatch:
+    """One picture that is no row's."""
+    grey = torch.zeros((1, preprocessing.height, preprocessing.width, 3), dtype=torch.uint8)
+    none = torch.empty(0, dtype=torch.int64)
+    return RawBatch(grey, none, none)

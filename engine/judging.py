@@ -19,6 +19,7 @@ from data.catalog import find
 from data.samples import Dataset, Split, require
 from engine.calibration import Calibration, calibrate, calibrations, identity_of, require_writable, write
 from engine.checkpoint import checkpoint_file, load_checkpoint, require_card
+from engine.conditional import Conditionally, Plan
 from engine.devices import place
 from engine.evaluation import validation_of
 from engine.extraction import Extraction, columns_of, extract
@@ -32,6 +33,7 @@ from retrieval.files.feature_writer import FeatureWriter, Rows
 from retrieval.files.matlab import require_scipy, write_mat
 from retrieval.protocols import protocol as protocol_of
 from retrieval.ranking.results import Scores
+from retrieval.reranking.conditional import Conditional
 from retrieval.scorers import scorer as scorer_of
 from retrieval.study import Answer, Question, Reranking, study
 from retrieval.verification.population import Population
@@ -57,6 +59,8 @@ class Request:
         protocols: names; the dataset's own by default.
         cameras: judge by pairs of cameras as well.
         calibrate: write the threshold for this false accept rate, under the first protocol, on the checkpoint's card.
+        conditional: also compare pictures given each other.
+        conditionally: how; by default as the card says, or with `validation` as the best of some.
         mat: write MATLAB files beside the features.
         poses: where poses come from, for a network that needs them (`configs.schema.Poses.source`).
         poses_from: its file or folder.
@@ -75,6 +79,8 @@ class Request:
     protocols: Sequence[str] | None = None
     cameras: bool = False
     calibrate: float | None = None
+    conditional: bool = False
+    conditionally: Conditional | None = None
     mat: bool = False
     batch_size: int | None = None
     workers: int | None = None
@@ -98,6 +104,7 @@ class Judgement:
         inputs: what the network was given beside the gallery's pictures.
         calibration: the card's for this dataset, view and protocol, perhaps of just now.
         verification: what it was made of, if it was just now.
+        conditional: the scores of pictures given each other, if they were asked for.
     """
 
     answer: Answer
@@ -108,6 +115,7 @@ class Judgement:
     inputs: RowInputs
     calibration: Calibration | None = None
     verification: Verification | None = None
+    conditional: Conditionally | None = None
 
     @property
     def scores(self) -> Scores:
@@ -133,6 +141,7 @@ def judge(request: Request, device: torch.device) -> Judgement:
             )
         embedder = build_embedder(config)
         question = _question(request, config, dataset, embedder.scorer)
+        plan = _plan(request, path, card, embedder, question)
         inputs = _inputs(request, config, embedder, dataset)
         try:
             embedder.load_state_dict(checkpoint.model)
@@ -174,7 +183,11 @@ def judge(request: Request, device: torch.device) -> Judgement:
         judged = next(iter(answer.scores))
         entries = [] if request.other_poses else calibrations(card)
         known = (entry for entry in entries if entry.is_of(dataset.name, how.flip, judged))
-        return Judgement(answer, card, dataset, folder, how.flip, given, next(known, None))
+        paired: Conditionally | None = None
+        if plan is not None:
+            first = answer.scores[judged]
+            paired = plan.carried_out(query.features, gallery.features, dataset, first, folder, made_by, how)
+        return Judgement(answer, card, dataset, folder, how.flip, given, next(known, None), conditional=paired)
     rule = protocol_of(question.protocols[0])
     found = calibrate(scorer_of(embedder.scorer), query.features, gallery.features, rule, request.calibrate, device)
     with told_once():
@@ -293,6 +306,15 @@ def _question(request: Request, config: Config, dataset: Dataset, scorer: str) -
     else:
         protocol_of(question.protocols[0]).require_one_gallery("a threshold for two pictures")
     return question
+
+
+def _plan(request: Request, path: Path, card: Mapping[str, Any], embedder: Embedder, question: Question) -> Plan | None:
+    """How pictures are compared given each other, if that is asked for."""
+    if not request.conditional:
+        return None
+    if request.calibrate is not None:
+        raise UserError("--calibrate finds a threshold for two pictures alone, not for --conditional; leave one out")
+    return Plan.of(path, card, embedder, question, request.conditionally, request.validation)
 
 
 def _features(

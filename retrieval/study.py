@@ -1,4 +1,4 @@
-"""Everything that is asked of a query set and a gallery at once: protocols, re-ranking, expansion, cameras.
+"""Everything that is asked of a query set and a gallery at once: protocols, re-ranking, expansion, cameras, pairs.
 
 Protocols that judge by one gallery share one pass over the scores. Where galleries are drawn, each draw is a small
 gallery of its own, ranked after the others, so that no more than one of them is in memory and nobody else's pass has
@@ -20,12 +20,15 @@ from retrieval.columns import Columns, Features, Ints
 from retrieval.neighbours.indexes import known
 from retrieval.protocols import Protocol, of_others
 from retrieval.protocols import protocol as protocol_of
+from retrieval.ranking.acquaintances import Acquaintances
 from retrieval.ranking.positions import Positions, positions
 from retrieval.ranking.results import CMC_RANKS, CameraTable, PerQuery, Scores, nothing_to_find, over_draws, summarise
+from retrieval.reranking.conditional import Conditional, Pairs, rescored
 from retrieval.reranking.expansion import EXPANSIONS
 from retrieval.reranking.k_reciprocal import rerank
 from retrieval.scorers import Scorer
 from retrieval.scorers import scorer as scorer_of
+from retrieval.streaming.exact import Doubles
 from retrieval.streaming.stream import ALONE, Backend, Team, check_shapes
 
 
@@ -50,6 +53,7 @@ class Question:
         index: what finds the nearest pictures for expansion and re-ranking, a name in `INDEXES`.
         ranks: where to read the cumulative match curve.
         cameras: also judge by pairs of cameras.
+        conditional: re-score the first places of the hardest queries pair by pair; None for not doing so.
         dataset, own: what the features are of, and the protocol that its reader names; nothing where it is not known.
     """
 
@@ -60,6 +64,7 @@ class Question:
     index: str = "exact"
     ranks: Sequence[int] = CMC_RANKS
     cameras: bool = False
+    conditional: Conditional | None = None
     dataset: str | None = None
     own: str = ""
 
@@ -78,6 +83,13 @@ class Question:
                 f"expansion and re-ranking go by the cosine, and these features are compared by '{self.scorer}'; "
                 "leave them out, or ask for the scorer cosine"
             )
+        if self.conditional is not None:
+            self.conditional.check()
+            if self.scorer != "cosine" or self.expand is not None or self.rerank is not None:
+                raise UserError(
+                    "conditional scoring starts from the cosine of single pictures, and does not go together with"
+                    " re-ranking, expansion or another scorer: leave one of the two out (--no-rerank, --expand none)"
+                )
         again = self.rerank or Reranking()
         if again.k1 < 1 or again.k2 < 1 or not 0 <= again.lam <= 1:
             raise UserError(
@@ -107,13 +119,13 @@ class Question:
         return tuple(filter(None, told))
 
     def how(self) -> dict[str, Any]:
-        """What re-ranking and expansion were done with, ready for JSON; nothing where there was neither."""
+        """What re-ranking, expansion or re-scoring was done with, ready for JSON; nothing where there was neither."""
         told: dict[str, Any] = {}
         if self.rerank is not None:
             told |= {"k1": self.rerank.k1, "k2": self.rerank.k2, "lambda": self.rerank.lam}
         if self.rerank is not None or self.expand is not None:
             told["index"] = self.index
-        return told
+        return told if self.conditional is None else self.conditional.as_dict()
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,21 +191,32 @@ class Answer:
 
 
 def study(
-    query: Features, gallery: Features, question: Question, *, device: torch.device | str = "cpu", team: Team = ALONE
+    query: Features,
+    gallery: Features,
+    question: Question,
+    *,
+    device: torch.device | str = "cpu",
+    team: Team = ALONE,
+    pairs: Pairs | None = None,
 ) -> Answer:
     """Answer it. Every process of the team gets the same answer.
+
+    Args:
+        pairs: what `question.conditional` needs: the conditional distances of rows of the query and of the gallery.
 
     Raises:
         UserError: a name is unknown, the features do not fit, or there is nothing to find under any of the protocols.
     """
     question.check()
+    if question.conditional is not None and pairs is None:
+        raise ValueError("question.conditional without pairs")
     started = time.perf_counter()
     place = torch.device(device)
     backend = Backend.choose(place, query, gallery)
     check_shapes(query, gallery)
     problems = question.lacking(query.columns, gallery.columns)
     protocols = [protocol_of(name) for name in dict.fromkeys(question.protocols) if name not in problems]
-    ranking = _Ranking(question, place, backend, team)
+    ranking = _Ranking(question, place, backend, team, pairs)
     shared = [protocol for protocol in protocols if not ranking.apart(protocol)]
     together = ranking.of(query, gallery, shared) if shared else None
     scores: dict[str, Scores] = {}
@@ -225,12 +248,16 @@ class _Ranking:
     device: torch.device
     backend: Backend
     team: Team
+    pairs: Pairs | None
 
     def apart(self, protocol: Protocol) -> bool:
         """Whether it must not share the others' pass.
 
-        Neighbours decide on re-ranking and expansion, and pictures that a protocol leaves out must be nobody's.
+        Neighbours decide on re-ranking and expansion, and pictures that a protocol leaves out must be nobody's. Which
+        places are the first, and which queries the hardest, depends on what is junk.
         """
+        if self.question.conditional is not None:
+            return True
         by_neighbours = self.question.rerank is not None or self.question.expand is not None
         return protocol.draws is not None or (by_neighbours and protocol.partial)
 
@@ -249,7 +276,26 @@ class _Ranking:
             query, gallery = EXPANSIONS[expand](query, gallery, index=index, **how)
         if again is not None:
             scorer = rerank(scorer, query, gallery, k1=again.k1, k2=again.k2, lam=again.lam, index=index, **how)
+        if self.question.conditional is not None:
+            [protocol] = protocols
+            scorer = self._rescored(scorer, query, gallery, protocol, rows)
         return Compared(scorer, query, gallery, rows), positions(scorer, query, gallery, protocols, **how)
+
+    def _rescored(
+        self, scorer: Scorer, query: Features, gallery: Features, protocol: Protocol, rows: tuple[Ints, Ints] | None
+    ) -> Scorer:
+        """The first places re-scored; pairs are named by the rows of the whole."""
+        pairs, how = self.pairs, self.question.conditional
+        assert pairs is not None
+        assert how is not None
+        assert rows is not None
+
+        def of_the_whole(left: Ints, right: Ints) -> Doubles:
+            return pairs(rows[0][left], rows[1][right])
+
+        junk = Acquaintances.of(query.columns, gallery.columns).junk(protocol)
+        options: dict[str, Any] = {"device": self.device, "backend": self.backend, "team": self.team}
+        return rescored(scorer, query, gallery, of_the_whole, how, leave_out=junk, **options)
 
     def of_part(
         self, query: Features, gallery: Features, protocol: Protocol, rows: Ints | None = None
@@ -284,7 +330,7 @@ def _summary(per_query: PerQuery, gallery: int, question: Question, protocol: Pr
         per_query,
         gallery=gallery,
         protocol=protocol,
-        scorer=question.scorer,
+        scorer=question.scorer if question.conditional is None else f"{question.scorer}, then conditional",
         rerank=question.rerank is not None,
         expand=question.expand,
         ranks=question.ranks,

@@ -18,7 +18,7 @@ from modeling.layers.non_local import with_non_local
 from modeling.layers.pair_graph import PairGraph, Pairs, Projected, Propagation
 from modeling.layers.pooling import build_pooling
 from modeling.layers.precision import at_least_float32
-from modeling.methods.method import Embedder
+from modeling.methods.method import PairEmbedder
 
 
 class NetworkOptions(Section):
@@ -38,7 +38,7 @@ class MapFeatures(NamedTuple):
     feature: Tensor
 
 
-class ConditionalEmbedder(Embedder):
+class ConditionalEmbedder(PairEmbedder):
     """Pooling, a linear map and batch normalisation make a vector of a map: of a picture's own, or of what the pair
     graph makes of it beside another picture.
 
@@ -50,9 +50,6 @@ class ConditionalEmbedder(Embedder):
 
     Features given another picture have batch statistics of their own: what the graph adds moves them away from those
     of pictures alone. Scale and shift are shared.
-
-    Attributes:
-        with_maps: whether an embedding holds the maps too.
     """
 
     flip = True
@@ -70,7 +67,6 @@ class ConditionalEmbedder(Embedder):
         # A layer of its own, so that what treats all BatchNorm layers alike finds its statistics too.
         self.pair_statistics = None if options.shared_norm else nn.BatchNorm1d(options.width, affine=False)
         self.channels = options.width
-        self.with_maps = False
 
     def features(self, images: Tensor) -> MapFeatures:
         """Of pictures `(B, 3, H, W)`, each alone."""
@@ -86,11 +82,11 @@ class ConditionalEmbedder(Embedder):
         return self.graph.project(maps)
 
     def conditional(
-        self, maps_i: Tensor, projected_i: Projected, maps_j: Tensor, projected_j: Projected
+        self, maps_i: Tensor, projected_i: tuple[Tensor, ...], maps_j: Tensor, projected_j: tuple[Tensor, ...]
     ) -> tuple[Tensor, Tensor]:
         """The features `(P, width)` of i given j and of j given i, for P pairs, in evaluation."""
         statistics = self.neck if self.pair_statistics is None else self.pair_statistics
-        reduced = self._reduced_pairs(maps_i, projected_i, maps_j, projected_j)
+        reduced = self._reduced_pairs(maps_i, Projected(*projected_i), maps_j, Projected(*projected_j))
         i_given_j, j_given_i = (
             F.batch_norm(
                 one,

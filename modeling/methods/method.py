@@ -141,6 +141,26 @@ class Embedder(nn.Module, ABC):
         """Embed normalised pictures `(B, 3, H, W)`; `extras` are its `inputs` by name."""
 
 
+class PairEmbedder(Embedder):
+    """An embedder that can also compare two pictures given each other, for `eval.py --conditional`.
+
+    Attributes:
+        with_maps: whether an embedding holds the maps `(B, C, h, w)` too, which are all that is kept of a picture.
+    """
+
+    with_maps: bool = False
+
+    @abstractmethod
+    def projected(self, maps: Tensor) -> tuple[Tensor, ...]:
+        """What `conditional` needs of B pictures beside their maps; tensors whose first dimension is B."""
+
+    @abstractmethod
+    def conditional(
+        self, maps_i: Tensor, projected_i: tuple[Tensor, ...], maps_j: Tensor, projected_j: tuple[Tensor, ...]
+    ) -> tuple[Tensor, Tensor]:
+        """The features `(P, D)` of i given j and of j given i, for P pairs, in evaluation; of any length."""
+
+
 class Method(nn.Module, ABC):
     """A system: an embedder, what is trained around it, and the steps of its training.
 

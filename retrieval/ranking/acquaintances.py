@@ -56,3 +56,8 @@ class Acquaintances:
         there = protocol.shown(self.gallery)[self.rows] & protocol.asked(self.query)[self.owners]
         mask: Mask = protocol.good(left, right) & there
         return mask
+
+    def junk(self, protocol: Protocol) -> tuple[Ints, Ints]:
+        """Query rows and gallery rows of the pairs of one person that this protocol does not want found."""
+        others = ~self.positives(protocol)
+        return self.owners[others], self.rows[others]
