@@ -9,25 +9,20 @@ threshold is of the checkpoint's weights, so training that goes on from there st
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ignite.distributed as idist
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
 from common.errors import UserError
-from common.files import link_or_copy, make_folder
+from common.files import make_folder
 from data.samples import Dataset
-from engine.checkpoint import CannotSave, Checkpoint, checkpoint_file, load_checkpoint, save_checkpoint
-from engine.gather import largest, team
+from engine.card import change, require_changeable
+from engine.gather import team
 from retrieval.columns import Features
 from retrieval.protocols import Protocol
 from retrieval.scorers import Scorer
@@ -115,23 +110,9 @@ def threshold_of(
     raise UserError("the checkpoint has no threshold; make one with eval.py CHECKPOINT --dataset NAME --calibrate")
 
 
-def identity_of(checkpoint: Checkpoint) -> str:
-    """SHA-256 of what decides the features: the weights, and the configuration they are built with.
-
-    What else a card tells, and the state of training, may change without a picture's feature changing.
-    """
-    digest = hashlib.sha256(json.dumps(checkpoint.card["config"], sort_keys=True, default=str).encode())
-    for name, value in sorted(checkpoint.model.items()):
-        digest.update(f"\n{name}\t{value.dtype}\t{tuple(value.shape)}\n".encode())
-        digest.update(value.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
-
-
 def require_writable(path: Path) -> None:
     """Raise `UserError` when the checkpoint's card may not be changed."""
-    # A superuser may write to everything, and still means it when a file is marked as not to be written to.
-    if not os.access(path, os.W_OK) or not path.stat().st_mode & 0o222:
-        raise UserError(f"{path} is read-only, and --calibrate writes to its card; chmod u+w it or take a copy")
+    require_changeable(path, "--calibrate")
     make_folder(path.resolve().parent)
 
 
@@ -143,67 +124,19 @@ def calibrate(
 
 
 def write(path: Path, entry: Calibration, identity: str) -> None:
-    """Put an entry on the card of a checkpoint: process 0 does, and when it cannot, all processes stop.
+    """Put an entry on the card of a checkpoint, in the place of an earlier one of its dataset, view and protocol.
 
-    See `write_entry`.
-    """
-    problem: UserError | None = None
-    if idist.get_rank() == 0:
-        try:
-            write_entry(path, entry, identity)
-        except UserError as error:
-            problem = error
-    if largest(int(problem is not None)):
-        raise problem or SystemExit(1)
-
-
-def write_entry(path: Path, entry: Calibration, identity: str) -> None:
-    """Put an entry on the card, in the place of an earlier one of its dataset, view and protocol; nothing else
-    changes.
-
-    The file keeps its time, by which `train.sh` tells which checkpoint of a run is the last, and its other names
-    (`best.pt` is also its epoch's file).
+    See `engine.card.change`.
 
     Args:
         identity: of the checkpoint that was calibrated.
-
-    Raises:
-        UserError: another checkpoint took its place meanwhile, or the disk is full; it stays as it is.
     """
-    path = path.resolve()
-    before = checkpoint_file(path).stat()
-    checkpoint = load_checkpoint(path)
-    changed = UserError(f"{path} was written by somebody else meanwhile, so nothing was; give the same command again")
-    if identity_of(checkpoint) != identity:
-        raise changed
-    others = [facts for facts in _entries(checkpoint.card) if any(facts.get(of) != entry.facts[of] for of in _KEY)]
-    card = {**checkpoint.card, KEY: [*others, dict(entry.facts)]}
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.calibrated")
-    try:
-        save_checkpoint(Checkpoint(checkpoint.model, checkpoint.training, card), part)
-        part.chmod(before.st_mode & 0o777)
-        os.utime(part, ns=(before.st_atime_ns, before.st_mtime_ns))
-        if not _is(path, before):
-            raise changed
-        part.replace(path)
-    except CannotSave as error:
-        raise UserError(
-            f"{path} could not be written and is as it was: the disk may be full; free some space"
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
-    for name in path.parent.glob("*.pt"):
-        if _is(name, before):
-            link_or_copy(path, name)
 
+    def with_entry(card: Mapping[str, Any]) -> dict[str, Any]:
+        others = [facts for facts in _entries(card) if any(facts.get(of) != entry.facts[of] for of in _KEY)]
+        return {KEY: [*others, dict(entry.facts)]}
 
-def _is(path: Path, file: os.stat_result) -> bool:
-    """Whether `path` names the file as it was."""
-    try:
-        now = path.lstat()
-    except FileNotFoundError:
-        return False
-    return (now.st_ino, now.st_mtime_ns, now.st_size) == (file.st_ino, file.st_mtime_ns, file.st_size)
+    change(path, with_entry, identity)
 
 
 def _entries(card: Mapping[str, Any]) -> list[dict[str, Any]]:

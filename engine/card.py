@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
+import torch
 
 from common.errors import UserError
 from common.files import link_or_copy
-from engine.calibration import identity_of
 from engine.checkpoint import CannotSave, Checkpoint, checkpoint_file, load_checkpoint, save_checkpoint
 from engine.gather import largest
+
+Facts = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+
+def identity_of(checkpoint: Checkpoint) -> str:
+    """SHA-256 of what decides the features: the weights, and the configuration they are built with.
+
+    What else a card tells, and the state of training, may change without a picture's feature changing.
+    """
+    digest = hashlib.sha256(json.dumps(checkpoint.card["config"], sort_keys=True, default=str).encode())
+    for name, value in sorted(checkpoint.model.items()):
+        digest.update(f"\n{name}\t{value.dtype}\t{tuple(value.shape)}\n".encode())
+        digest.update(value.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def require_changeable(path: Path, why: str) -> None:
@@ -24,7 +40,7 @@ def require_changeable(path: Path, why: str) -> None:
         raise UserError(f"{path} is read-only, and {why} writes to its card; chmod u+w it or take a copy")
 
 
-def change(path: Path, facts: Mapping[str, Any], identity: str) -> None:
+def change(path: Path, facts: Facts, identity: str) -> None:
     """Put facts on the card of a checkpoint: process 0 does, and when it cannot, all processes stop.
 
     See `change_file`.
@@ -39,13 +55,14 @@ def change(path: Path, facts: Mapping[str, Any], identity: str) -> None:
         raise problem or SystemExit(1)
 
 
-def change_file(path: Path, facts: Mapping[str, Any], identity: str) -> None:
+def change_file(path: Path, facts: Facts, identity: str) -> None:
     """Put facts on the card, in the place of earlier ones of the same name; nothing else changes.
 
     The file keeps its time, by which `train.sh` tells which checkpoint of a run is the last, and its other names
     (`best.pt` is also its epoch's file).
 
     Args:
+        facts: gives them from the card as it is.
         identity: of the checkpoint that the facts are about.
 
     Raises:
@@ -59,7 +76,9 @@ def change_file(path: Path, facts: Mapping[str, Any], identity: str) -> None:
         raise changed
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.changed")
     try:
-        save_checkpoint(Checkpoint(checkpoint.model, checkpoint.training, {**checkpoint.card, **facts}), part)
+        save_checkpoint(
+            Checkpoint(checkpoint.model, checkpoint.training, {**checkpoint.card, **facts(checkpoint.card)}), part
+        )
         part.chmod(before.st_mode & 0o777)
         os.utime(part, ns=(before.st_atime_ns, before.st_mtime_ns))
         if not _is(path, before):

@@ -192,7 +192,7 @@ class Plan:
             "mAP": dict(tried)[best].mAP,
             "individual mAP": individual.mAP,
         }
-        change(self.path, {KEY: facts}, made_by["checkpoint"])
+        change(self.path, lambda _: {KEY: facts}, made_by["checkpoint"])
         origin = f"{Choice(facts).sentence()}; kept on the card of {self.path}"
         return Conditionally(dict(answers)[best], best, origin, tried)
 

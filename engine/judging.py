@@ -17,7 +17,8 @@ from configs.loader import parse
 from configs.schema import Config, Poses
 from data.catalog import find
 from data.samples import Dataset, Split, require
-from engine.calibration import Calibration, calibrate, calibrations, identity_of, require_writable, write
+from engine.calibration import Calibration, calibrate, calibrations, require_writable, write
+from engine.card import identity_of
 from engine.checkpoint import checkpoint_file, load_checkpoint, require_card
 from engine.conditional import Conditionally, Plan
 from engine.devices import place

@@ -41,7 +41,7 @@ CALLER_KEYS = {
 """What a manifest must be given, and what each is called in a sentence.
 
 `checkpoint` is the SHA-256 of what decides the features, its weights and configuration, and not of the file, whose card
-may gain a threshold (`engine.calibration.identity_of`). In format 1 it was that of the file.
+may gain a threshold (`engine.card.identity_of`). In format 1 it was that of the file.
 """
 
 

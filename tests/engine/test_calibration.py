@@ -11,19 +11,18 @@ import numpy as np
 import pytest
 import torch
 
-import engine.calibration as module
 from common.errors import UserError
 from common.files import link_or_copy
 from engine.calibration import (
     KEY,
     Calibration,
     calibrations,
-    identity_of,
     require_writable,
     threshold_of,
-    write_entry,
+    write,
 )
-from engine.checkpoint import CannotSave, Checkpoint, load_checkpoint, save_checkpoint
+from engine.card import identity_of
+from engine.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from retrieval.columns import Columns, Features
 from retrieval.protocols import protocol
 from retrieval.scorers import Precomputed
@@ -189,7 +188,7 @@ def test_writing_changes_nothing_else(path: Path) -> None:
     before, identity = content(path), identity_of(load_checkpoint(path))
     several = (entry(0.1), entry(0.2, "msmt"), entry(0.3, flip=True), entry(0.5, protocol="no-camera"), entry(0.4))
     for one in several:
-        write_entry(path, one, identity)
+        write(path, one, identity)
     assert content(path) == before
     card = load_checkpoint(path).card
     assert {one.where(): one.threshold for one in calibrations(card)} == {
@@ -210,7 +209,7 @@ def test_an_entry_of_another_version_is_replaced_and_others_stay(path: Path) -> 
     place = {"flip": False, "protocol": "market"}
     strange = [{"dataset": "market", **place, "old": 1}, {"dataset": "duke", **place, "old": 2}]
     save_checkpoint(replace(parts, card={**parts.card, KEY: strange}), path)
-    write_entry(path, entry(), identity_of(parts))
+    write(path, entry(), identity_of(parts))
     assert load_checkpoint(path).card[KEY] == [strange[1], dict(entry().facts)]
 
 
@@ -220,7 +219,7 @@ def test_all_names_of_the_file_are_kept(path: Path, tmp_path: Path) -> None:
     save_checkpoint(replace(load_checkpoint(path), training={}), other)
     untouched = other.read_bytes()
     link.symlink_to(best)
-    write_entry(link, entry(), identity_of(load_checkpoint(path)))
+    write(link, entry(), identity_of(load_checkpoint(path)))
     assert best.samefile(path)
     assert best.stat().st_mtime_ns == 10**18 + 7
     assert threshold_of(load_checkpoint(path).card).threshold == 0.5
@@ -234,40 +233,11 @@ def test_another_checkpoint_in_its_place(path: Path) -> None:
     save_checkpoint(replace(parts, model={**parts.model, "weight": torch.zeros(3, 2)}), path)
     before = path.read_bytes()
     with pytest.raises(UserError, match="written by somebody else meanwhile"):
-        write_entry(path, entry(), identity)
+        write(path, entry(), identity)
     assert path.read_bytes() == before
     path.unlink()
     with pytest.raises(UserError, match="there is no checkpoint"):
-        write_entry(path, entry(), identity)
-
-
-def test_a_checkpoint_that_comes_while_the_card_is_written(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    identity = identity_of(load_checkpoint(path))
-    newer = Checkpoint({}, {}, {"config": {}})
-
-    def interrupted(checkpoint: Checkpoint, part: Path) -> None:
-        save_checkpoint(checkpoint, part)
-        save_checkpoint(newer, path)
-
-    monkeypatch.setattr(module, "save_checkpoint", interrupted)
-    with pytest.raises(UserError, match="written by somebody else meanwhile"):
-        write_entry(path, entry(), identity)
-    assert load_checkpoint(path).card == newer.card
-    assert len(list(path.parent.iterdir())) == 1
-
-
-def test_a_full_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = path.read_bytes()
-
-    def full(checkpoint: Checkpoint, part: Path) -> None:
-        part.write_bytes(b"half of")
-        raise CannotSave("no space")
-
-    monkeypatch.setattr(module, "save_checkpoint", full)
-    with pytest.raises(UserError, match="could not be written and is as it was"):
-        write_entry(path, entry(), identity_of(load_checkpoint(path)))
-    assert path.read_bytes() == before
-    assert len(list(path.parent.iterdir())) == 1
+        write(path, entry(), identity)
 
 
 def test_what_may_not_be_written_to(path: Path) -> None:

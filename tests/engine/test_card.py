@@ -12,8 +12,7 @@ import torch
 import engine.card as module
 from common.errors import UserError
 from common.files import link_or_copy
-from engine.calibration import identity_of
-from engine.card import change, change_file, require_changeable
+from engine.card import change, change_file, identity_of, require_changeable
 from engine.checkpoint import CannotSave, Checkpoint, load_checkpoint, save_checkpoint
 
 
@@ -33,8 +32,8 @@ def test_nothing_else_changes(path: Path) -> None:
     link_or_copy(path, best)
     save_checkpoint(replace(before, training={}), other)
     untouched = other.read_bytes()
-    for told in ({"k": 1}, {"k": 2}):
-        change(path, {"conditional": told}, identity_of(before))
+    change(path, lambda card: {"conditional": {"k": 1}}, identity_of(before))
+    change(path, lambda card: {"conditional": {"k": card["conditional"]["k"] + 1}}, identity_of(before))
     after = load_checkpoint(path)
     assert after.card == {**before.card, "conditional": {"k": 2}}
     assert torch.equal(after.model["weight"], before.model["weight"])
@@ -49,7 +48,7 @@ def test_nothing_else_changes(path: Path) -> None:
 
 def test_another_checkpoint_in_its_place(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="written by somebody else meanwhile"):
-        change_file(path, {"conditional": {}}, "another")
+        change_file(path, lambda card: {"conditional": {}}, "another")
     newer = Checkpoint({}, {}, {"config": {}})
 
     def interrupted(checkpoint: Checkpoint, part: Path) -> None:
@@ -58,7 +57,7 @@ def test_another_checkpoint_in_its_place(path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(module, "save_checkpoint", interrupted)
     with pytest.raises(UserError, match="written by somebody else meanwhile"):
-        change_file(path, {"conditional": {}}, identity_of(load_checkpoint(path)))
+        change_file(path, lambda card: {"conditional": {}}, identity_of(load_checkpoint(path)))
     assert load_checkpoint(path).card == newer.card
     assert len(list(path.parent.iterdir())) == 1
 
@@ -72,7 +71,7 @@ def test_a_full_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(module, "save_checkpoint", full)
     with pytest.raises(UserError, match="could not be written and is as it was"):
-        change(path, {"conditional": {}}, identity_of(load_checkpoint(path)))
+        change(path, lambda card: {"conditional": {}}, identity_of(load_checkpoint(path)))
     assert path.read_bytes() == before
     assert len(list(path.parent.iterdir())) == 1
 
