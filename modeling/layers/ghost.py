@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeVar
 
+import ignite.distributed as idist
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -110,6 +111,21 @@ def ghost_batch_norms(network: Network, chunk: int) -> Network:
     for name, child in network.named_children():
         setattr(network, name, ghost_batch_norms(child, chunk))
     return network
+
+
+def require_whole(option: str, chunk: int | None, batch: int) -> None:
+    """Raise `UserError` when the share that a process has of a batch is not a whole number of chunks.
+
+    Args:
+        option: whose value `chunk` is, as a user writes it; None: no chunks.
+        batch: pictures over all processes.
+    """
+    here = batch // idist.get_world_size()
+    if chunk is not None and here % chunk:
+        raise UserError(
+            f"{option}={chunk} does not divide the {here} pictures of a batch on each process; give a number that does,"
+            " or another batches.size"
+        )
 
 
 class ChunkOrder(NamedTuple):

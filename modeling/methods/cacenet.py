@@ -18,16 +18,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import ignite.distributed as idist
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
 from common.contracts import Batch
-from common.errors import UserError
 from configs.schema import Config, Term
-from modeling.layers.ghost import ghost_batch_norms
+from modeling.layers.ghost import ghost_batch_norms, require_whole
 from modeling.layers.heads import IdentityClassifier
 from modeling.layers.non_local import non_local_blocks
 from modeling.layers.pair_graph import Pairs
@@ -94,12 +92,7 @@ class CaceNet(Method):
     def build(cls, config: Config, facts: Facts) -> CaceNet:
         options = config.options
         assert isinstance(options, CaceNetOptions)
-        here = config.batches.size // idist.get_world_size()
-        if options.group is not None and here % options.group:
-            raise UserError(
-                f"options.group={options.group} does not divide the {here} pictures of a batch on each process; give a"
-                " number that does, or another batches.size"
-            )
+        require_whole("options.group", options.group, config.batches.size)
         method = cls(cls.build_embedder(config), options, facts)
         return method if options.group is None else ghost_batch_norms(method, options.group)
 

@@ -13,15 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import ignite.distributed as idist
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
 from common.contracts import UNKNOWN, Batch
-from common.errors import UserError
 from configs.schema import Config, Schedule, Section, Term
-from modeling.layers.ghost import ghost_batch_norms
+from modeling.layers.ghost import ghost_batch_norms, require_whole
 from modeling.layers.heads import CosineClassifier, IdentityClassifier
 from modeling.layers.neck import scaled_neck
 from modeling.losses.clothes import ClothesAdversarialLoss, ClothesLoss
@@ -116,12 +114,7 @@ class Cal(Method):
     def build(cls, config: Config, facts: Facts) -> Cal:
         options = config.options
         assert isinstance(options, CalOptions)
-        here = config.batches.size // idist.get_world_size()
-        if options.ghost is not None and here % options.ghost:
-            raise UserError(
-                f"options.ghost={options.ghost} does not divide the {here} pictures of a batch on each process; give a"
-                " number that does, or another batches.size"
-            )
+        require_whole("options.ghost", options.ghost, config.batches.size)
         method = cls.assembled(config, options, facts)
         return method if options.ghost is None else ghost_batch_norms(method, options.ghost)
 
