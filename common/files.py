@@ -54,6 +54,16 @@ def link_or_copy(source: Path, path: Path) -> None:
         part.unlink(missing_ok=True)
 
 
+def take_space(path: Path) -> None:
+    """Take the space of a file that has holes, such as a new memory-mapped array, now that lack of it is an `OSError`.
+
+    A disk that fills up under the holes would kill the process with SIGBUS.
+    """
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8, whole or not at all."""
     write_atomically(path, lambda file: file.write(text.encode()))

@@ -10,13 +10,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import ignite.distributed as idist
 import torch
 
 from common.errors import UserError
 from common.files import link_or_copy
 from engine.checkpoint import CannotSave, Checkpoint, checkpoint_file, load_checkpoint, save_checkpoint
-from engine.gather import largest
+from engine.gather import on_first
 
 Facts = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
@@ -45,14 +44,7 @@ def change(path: Path, facts: Facts, identity: str) -> None:
 
     See `change_file`.
     """
-    problem: UserError | None = None
-    if idist.get_rank() == 0:
-        try:
-            change_file(path, facts, identity)
-        except UserError as error:
-            problem = error
-    if largest(int(problem is not None)):
-        raise problem or SystemExit(1)
+    on_first(lambda: change_file(path, facts, identity))
 
 
 def change_file(path: Path, facts: Facts, identity: str) -> None:

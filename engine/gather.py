@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 import ignite.distributed as idist
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 
+from common.errors import UserError
 from retrieval.streaming.stream import Team
 
 _control: dist.ProcessGroup | None = None
@@ -42,6 +44,18 @@ def agreed(text: str) -> bool:
     """Whether all processes hold the same text."""
     number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
     return largest(number) == -largest(-number)
+
+
+def on_first(work: Callable[[], object]) -> None:
+    """Do it on process 0; when it says with a `UserError` that it cannot be done, all processes stop."""
+    problem: UserError | None = None
+    if idist.get_rank() == 0:
+        try:
+            work()
+        except UserError as error:
+            problem = error
+    if largest(int(problem is not None)):
+        raise problem or SystemExit(1)
 
 
 def _on_the_cpu() -> dist.ProcessGroup:

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,10 @@ import ignite.distributed as idist
 import numpy as np
 
 from common.errors import UserError
-from common.files import make_folder, write_text
+from common.files import make_folder, take_space, write_text
 from data.samples import Split
 from engine.extraction import Extraction, Halves, extract_maps, map_shape
-from engine.gather import largest
+from engine.gather import largest, on_first
 from modeling.methods.method import PairEmbedder
 from retrieval.columns import Ints
 
@@ -98,7 +97,7 @@ def maps_of(embedder: PairEmbedder, wanted: Sequence[Wanted], how: Extraction) -
         each = 2 * int(np.prod(shape))
         count = sum(len(one.split) for one in lacking)
         logger.info("maps of %d pictures: %s in %s", count, _amount(count * each), lacking[0].folder.parent)
-        _on_process_0(lambda: _make_room(lacking, count * each))
+        on_first(lambda: _make_room(lacking, count * each))
         for one in lacking:
             _extract(embedder, one, shape, how)
     return [one.opened() for one in wanted]
@@ -107,7 +106,7 @@ def maps_of(embedder: PairEmbedder, wanted: Sequence[Wanted], how: Extraction) -
 def _extract(embedder: PairEmbedder, wanted: Wanted, shape: tuple[int, ...], how: Extraction) -> None:
     split, path = wanted.split, wanted.folder / MAPS
     created: list[Halves] = []
-    _on_process_0(lambda: created.append(_create(path, (len(split), *shape))))
+    on_first(lambda: created.append(_create(path, (len(split), *shape))))
 
     def write(rows: Ints, maps: Halves) -> None:
         created[0][rows] = maps
@@ -117,7 +116,7 @@ def _extract(embedder: PairEmbedder, wanted: Wanted, shape: tuple[int, ...], how
         array = created.pop()
         assert isinstance(array, np.memmap)
         array.flush()
-    _on_process_0(lambda: write_text(wanted.folder / MANIFEST, json.dumps(wanted.manifest, indent=2) + "\n"))
+    on_first(lambda: write_text(wanted.folder / MANIFEST, json.dumps(wanted.manifest, indent=2) + "\n"))
 
 
 def _make_room(lacking: Sequence[Wanted], needed: int) -> None:
@@ -138,26 +137,11 @@ def _make_room(lacking: Sequence[Wanted], needed: int) -> None:
 def _create(path: Path, shape: tuple[int, ...]) -> Halves:
     try:
         array: Halves = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
-        # Without this a disk that fills up under the file's holes would kill the process with SIGBUS.
-        if hasattr(os, "posix_fallocate"):
-            with path.open("r+b") as file:
-                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        take_space(path)
     except OSError as error:
         path.unlink(missing_ok=True)
         raise UserError(f"cannot write {path}: {error.strerror}; free some space or choose another folder") from error
     return array
-
-
-def _on_process_0(work: Callable[[], object]) -> None:
-    """Do it there; when it cannot be done, all processes stop."""
-    problem: UserError | None = None
-    if idist.get_rank() == 0:
-        try:
-            work()
-        except UserError as error:
-            problem = error
-    if largest(int(problem is not None)):
-        raise problem or SystemExit(1)
 
 
 def _amount(size: int) -> str:

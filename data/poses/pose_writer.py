@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
 import shutil
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import UserError
-from common.files import make_folder, write_text
+from common.files import make_folder, take_space, write_text
 from data.poses.pose_file import MANIFEST, MAPS, SUMS, Contents, checksums, manifest_of, open_array
 from data.samples import Ints
 
@@ -114,10 +113,7 @@ class PoseWriter:
                 path = self.folder / name
                 path.unlink(missing_ok=True)
                 np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape).flush()
-                if hasattr(os, "posix_fallocate"):
-                    # The file has holes; a disk that fills up under them would kill the process with SIGBUS.
-                    with path.open("r+b") as file:
-                        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+                take_space(path)
         except OSError as error:
             raise UserError(f"cannot write {self.folder}: {error.strerror}; free some space") from error
         write_text(self.folder / MANIFEST, self.contents.as_json())

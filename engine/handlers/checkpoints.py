@@ -9,11 +9,10 @@ from typing import Any
 import ignite.distributed as idist
 from ignite.engine import Engine, Events
 
-from common.errors import UserError
 from common.events import ReIDEvents
 from common.files import link_or_copy
 from engine.checkpoint import CannotSave, Checkpoint, save_checkpoint
-from engine.gather import largest
+from engine.gather import on_first
 from engine.gradients import average_batch_statistics
 from engine.runs import BEST, INTERRUPTED, Folders
 from engine.state import RunState
@@ -95,16 +94,13 @@ class Checkpoints:
 
     def _save(self, checkpoint: Checkpoint, paths: list[Path]) -> None:
         """Process 0 writes; when it cannot, all processes stop."""
-        problem: UserError | None = None
-        if idist.get_rank() == 0:
-            try:
-                save_checkpoint(checkpoint, paths[0])
-                for path in paths[1:]:
-                    link_or_copy(paths[0], path)
-            except UserError as error:
-                problem = error
-        if largest(int(problem is not None)):
-            raise problem or SystemExit(1)
+
+        def write() -> None:
+            save_checkpoint(checkpoint, paths[0])
+            for path in paths[1:]:
+                link_or_copy(paths[0], path)
+
+        on_first(write)
         self._saved = checkpoint.training["iteration"]
 
     def _tidy(self) -> None:

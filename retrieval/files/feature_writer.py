@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from common.errors import UserError
-from common.files import make_folder
+from common.files import make_folder, take_space
 from retrieval.columns import Columns, Floats
 from retrieval.files.feature_file import ARRAYS, CALLER_KEYS, FORMAT, HEADER, INDEX, MANIFEST
 
@@ -151,11 +151,7 @@ class FeatureWriter:
             path, shape = self._part / ARRAYS[name], (len(self._rows), *array.shape[1:])
             try:
                 arrays[name] = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
-                # The file has holes; a disk that fills up under them would kill the process with SIGBUS. Take the
-                # space now, where lack of it is an ordinary error.
-                if hasattr(os, "posix_fallocate"):
-                    with path.open("r+b") as file:
-                        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+                take_space(path)
             except OSError as error:
                 raise self._cannot_write(error) from error
         self._arrays = arrays
