@@ -30,7 +30,7 @@ import torch
 from PIL import features
 
 from common.errors import UserError
-from common.files import make_folder
+from common.files import human, make_folder
 from configs.schema import Data
 from data import opencv, pictures
 from data.samples import Split
@@ -137,10 +137,10 @@ def cache_in_memory(count: int, height: int, width: int, processes: int = 1) -> 
     free = _free_memory()
     if free is not None and processes * size > free:
         raise UserError(
-            f"data.cache=ram needs {_human(processes * size)} of memory for {_times(count, processes)}, and"
-            f" {_human(free)} are free; set data.cache=disk or none"
+            f"data.cache=ram needs {human(processes * size)} of memory for {_times(count, processes)}, and"
+            f" {human(free)} are free; set data.cache=disk or none"
         )
-    logger.info("keeping %s in memory once they are decoded: up to %s", _times(count, processes), _human(size))
+    logger.info("keeping %s in memory once they are decoded: up to %s", _times(count, processes), human(size))
     return PictureCache(mmap.mmap(-1, size), count, height, width)
 
 
@@ -157,7 +157,7 @@ def cache_on_disk(path: Path, count: int, height: int, width: int) -> PictureCac
     if not there:
         logger.info(
             "keeping %s in %s once they are decoded: up to %s; delete it whenever no run uses it%s",
-            *(_times(count), path, _human(size), _others(path)),
+            *(_times(count), path, human(size), _others(path)),
         )
     try:
         with path.open("ab+", buffering=0) as file:
@@ -244,7 +244,7 @@ def _require_room(path: Path, size: int) -> None:
     free = shutil.disk_usage(path.parent).free
     if missing > free:
         raise UserError(
-            f"data.cache=disk needs {_human(missing)} more in {path.parent}, and {_human(free)} are free; free some"
+            f"data.cache=disk needs {human(missing)} more in {path.parent}, and {human(free)} are free; free some"
             " space, choose another data.cache_folder or set data.cache=none"
         )
 
@@ -275,12 +275,8 @@ def _left_in_container(limit: str, used: str, statistics: str, forgettable: str)
 def _others(path: Path) -> str:
     """What earlier caches in the same folder take, for the user to decide about."""
     others = [other.stat().st_blocks * 512 for other in path.parent.glob("*.pictures") if other != path]
-    return f" ({len(others)} other(s) there take {_human(sum(others))})" if others else ""
+    return f" ({len(others)} other(s) there take {human(sum(others))})" if others else ""
 
 
 def _times(count: int, processes: int = 1) -> str:
     return f"{count:,} pictures" + (f" in each of {processes} processes" if processes > 1 else "")
-
-
-def _human(size: float) -> str:
-    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"

@@ -23,13 +23,13 @@ import torch
 from common.command import end_on_termination, exit_status
 from common.contracts import UNKNOWN
 from common.errors import UserError
-from common.files import write_atomically
+from common.files import human, write_atomically
 from common.progress import bar
 from configs.schema import Config, Data, Poses
 from data.catalog import find
 from data.loader import PictureLoader, Pictures, RawBatch, WholeBatches
 from data.poses.pose_file import Contents
-from data.poses.pose_writer import PoseWriter, human
+from data.poses.pose_writer import PoseWriter
 from data.samples import Dataset, Ints, Sample, Split
 from data.transforms import Preprocessing
 from engine.devices import parse_devices

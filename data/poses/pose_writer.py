@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import UserError
-from common.files import make_folder, take_space, write_text
+from common.files import human, make_folder, take_space, write_text
 from data.poses.pose_file import MANIFEST, MAPS, SUMS, Contents, checksums, manifest_of, open_array
 from data.samples import Ints
 
@@ -141,8 +141,3 @@ class PoseWriter:
             kept = self._sums[rows]
             if kept.any():
                 self._sums[rows] = np.where(checksums(self._maps[rows]) == kept, kept, 0)
-
-
-def human(size: float) -> str:
-    """Bytes as one reads them."""
-    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
