@@ -14,8 +14,8 @@ import torch
 
 from common.errors import UserError
 from common.files import link_or_copy
+from common.ranks import on_first
 from engine.checkpoint import CannotSave, Checkpoint, checkpoint_file, load_checkpoint, save_checkpoint
-from engine.gather import on_first
 
 Facts = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 

@@ -13,6 +13,7 @@ import ignite.distributed as idist
 import torch
 
 from common.errors import UserError
+from common.ranks import largest
 from configs.loader import parse
 from configs.schema import Config, Poses
 from data.catalog import find
@@ -24,7 +25,7 @@ from engine.conditional import Conditionally, Plan
 from engine.devices import place
 from engine.evaluation import validation_of
 from engine.extraction import Extraction, columns_of, extract
-from engine.gather import largest, team
+from engine.gather import team
 from engine.inputs import Inputs, RowInputs
 from engine.launch import told_once
 from modeling.methods import build_embedder, options_of

@@ -20,9 +20,9 @@ import numpy as np
 
 from common.errors import UserError
 from common.files import make_folder, take_space, write_text
+from common.ranks import largest, on_first
 from data.samples import Split
 from engine.extraction import Extraction, Halves, extract_maps, map_shape
-from engine.gather import largest, on_first
 from modeling.methods.method import PairEmbedder
 from retrieval.columns import Ints
 

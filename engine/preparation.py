@@ -12,6 +12,7 @@ import torch
 
 from common.contracts import TARGET, UNKNOWN
 from common.errors import UserError, did_you_mean
+from common.ranks import agreed
 from configs.schema import Config
 from data.catalog import find
 from data.samplers import build_batches
@@ -20,7 +21,6 @@ from data.training_set import TrainingSet
 from data.transforms import Preprocessing
 from engine.checkpoint import Checkpoint
 from engine.evaluation import validation_of
-from engine.gather import agreed
 from engine.handlers.prepare import PrepareBatch
 from engine.inputs import Inputs
 from engine.optimizers import optimizer_builder

@@ -11,8 +11,8 @@ from ignite.engine import Engine, Events
 
 from common.events import ReIDEvents
 from common.files import link_or_copy
+from common.ranks import on_first
 from engine.checkpoint import CannotSave, Checkpoint, save_checkpoint
-from engine.gather import on_first
 from engine.gradients import average_batch_statistics
 from engine.runs import BEST, INTERRUPTED, Folders
 from engine.state import RunState

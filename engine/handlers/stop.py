@@ -10,8 +10,8 @@ from typing import Any
 
 from ignite.engine import Engine, Events
 
+from common.ranks import largest
 from data.loader import SIGNALS
-from engine.gather import largest
 
 logger = logging.getLogger("reid")
 

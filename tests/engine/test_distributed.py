@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 import engine.gradients as gradients
-from common.ranks import gather_rows
-from engine.gather import largest
+from common.ranks import gather_rows, largest
 from engine.gradients import average_batch_statistics, average_gradients, broadcast_state
 from tests.engine.toys import Toy, assert_same, batch_of, config_of, dataset_of, trainer_of, weights_of
 from tests.engine.two_processes import WORLD, evaluation_of, gradients_of, network_of, posed_of

@@ -20,13 +20,12 @@ from torch import nn
 
 import engine.gradients as gradients
 from common.contracts import Batch
-from common.ranks import gather_rows
+from common.ranks import gather_rows, largest
 from configs.loader import parse, plain
 from data.transforms import Preprocessing
 from engine.amp import Amp
 from engine.evaluation import evaluate_network
 from engine.extraction import Extraction, InMemory, Stopped, columns_of, extract
-from engine.gather import largest
 from engine.handlers.batch_statistics import BatchStatistics
 from modeling.methods import build_method, options_of
 from tests.engine.posed import PosedEmbedder
