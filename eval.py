@@ -67,6 +67,7 @@ def main() -> int:
         poses=arguments.poses,
         poses_from=arguments.poses_from,
         shuffle_poses=arguments.shuffle_poses,
+        settings=arguments.settings,
     )
     if is_launcher(devices):  # so that a wrong path costs no start of many processes
         path = checkpoint_file(request.checkpoint)
@@ -156,6 +157,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--shuffle-poses", action="store_true", help="a control: every picture gets another picture's poses"
+    )
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="an option of the method that only the test asks for, such as options.matching=whole (as trained)",
     )
     parser.add_argument("--features", type=Path, metavar="DIR", help="where features are kept (default: features)")
     parser.add_argument("--batch-size", type=_number(1), metavar="N", help="pictures at a time (as configured)")

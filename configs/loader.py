@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin
 
@@ -37,6 +38,15 @@ def load(path: Path, overrides: Sequence[str], options_of: OptionsOf) -> Config:
         _apply(override, tree, origins)
     tree.setdefault("name", path.stem)
     return parse(tree, options_of, origins)
+
+
+def override(tree: Mapping[str, Any], overrides: Sequence[str], options_of: OptionsOf) -> Config:
+    """`parse` of a plain dictionary with `section.key=value` from the command line put over it."""
+    copy = deepcopy(dict(tree))
+    origins: Origins = {}
+    for each in overrides:
+        _apply(each, copy, origins)
+    return parse(copy, options_of, origins)
 
 
 def parse(tree: Mapping[str, Any], options_of: OptionsOf, origins: Origins | None = None) -> Config:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
 import ignite.distributed as idist
 import torch
 
-from common.errors import UserError
+from common.errors import UserError, did_you_mean
 from common.ranks import largest
-from configs.loader import parse
+from configs.loader import override, parse, plain
 from configs.schema import Config, Poses
 from data.catalog import find
 from data.samples import Dataset, Split, require
@@ -28,7 +28,7 @@ from engine.extraction import Extraction, columns_of, extract
 from engine.gather import team
 from engine.inputs import Inputs, RowInputs
 from engine.launch import told_once
-from modeling.methods import build_embedder, options_of
+from modeling.methods import build_embedder, method_class, options_of
 from modeling.methods.method import Embedder
 from retrieval.files.feature_file import FeatureFile, read_features, stale
 from retrieval.files.feature_writer import FeatureWriter, Rows
@@ -67,6 +67,7 @@ class Request:
         poses: where poses come from, for a network that needs them (`configs.schema.Poses.source`).
         poses_from: its file or folder.
         shuffle_poses: a control: every picture gets another picture's.
+        settings: `options.key=value` for options that nothing learned depends on (`Method.free_options`).
     """
 
     checkpoint: Path
@@ -89,6 +90,7 @@ class Request:
     poses: str | None = None
     poses_from: Path | None = None
     shuffle_poses: bool = False
+    settings: Sequence[str] = ()
 
     @property
     def other_poses(self) -> bool:
@@ -134,7 +136,8 @@ def judge(request: Request, device: torch.device) -> Judgement:
         checkpoint = load_checkpoint(path)
         require_card(checkpoint, path)
         card = checkpoint.card
-        config = _configuration(request, parse(card["config"], options_of))
+        trained = parse(card["config"], options_of)
+        config = _configuration(request, _set(request, card["config"], trained))
         dataset = dataset_of(request, config)
         if request.validation and dataset.fingerprint() not in card["judged"]["fingerprint"]:
             raise UserError(
@@ -157,6 +160,9 @@ def judge(request: Request, device: torch.device) -> Judgement:
             query_labels, gallery_labels = columns_of(dataset.query), columns_of(dataset.gallery)
             Population.of(query_labels, gallery_labels, protocol_of(question.protocols[0])).require(request.calibrate)
         identity = identity_of(checkpoint)
+        if config.options != trained.options:  # other features: they must not be taken for each other
+            told = {**card, "config": {**card["config"], "options": plain(config)["options"]}}
+            identity = identity_of(replace(checkpoint, card=told))
     place(embedder, device)
     how = Extraction.of(config, embedder, device, inputs)
     folder = config.output.features / config.name / path.stem / dataset.name
@@ -183,7 +189,7 @@ def judge(request: Request, device: torch.device) -> Judgement:
     logger.info("ranked %d queries in %.1f s (%s)", len(dataset.query), answer.seconds, answer.backend)
     if request.calibrate is None:
         judged = next(iter(answer.scores))
-        entries = [] if request.other_poses else calibrations(card)
+        entries = [] if request.other_poses or request.settings else calibrations(card)
         known = (entry for entry in entries if entry.is_of(dataset.name, how.flip, judged))
         paired: Conditionally | None = None
         if plan is not None:
@@ -239,6 +245,27 @@ def _configuration(request: Request, config: Config) -> Config:
     }
     given = {name: {key: value for key, value in keys.items() if value is not None} for name, keys in asked.items()}
     return config.changed(**given)
+
+
+def _set(request: Request, card: Mapping[str, Any], config: Config) -> Config:
+    """The checkpoint's configuration with the options that were asked for, which nothing learned depends on."""
+    if not request.settings:
+        return config
+    free = sorted(f"options.{name}" for name in method_class(config.method).free_options)
+    keys = [each.partition("=")[0] for each in request.settings]
+    other = next((key for key in keys if key not in free), None)
+    if other is not None:
+        known = f"; what may be set: {', '.join(free)}" if free else ""
+        raise UserError(
+            f"--set {other}: the network of the run '{config.name}' ({config.method}) was trained with it as it is"
+            f"{did_you_mean(other, free) or known}"
+        )
+    if request.calibrate is not None or (request.conditional and request.conditionally is None):
+        raise UserError(
+            "--set compares pictures otherwise than the card says, and what --calibrate and --conditional keep there is"
+            " of the run's own settings; leave one of the two out"
+        )
+    return override(card, request.settings, options_of)
 
 
 def _poses(request: Request, config: Config) -> Poses | None:
