@@ -21,6 +21,11 @@ def progress(items: Iterable[T], *, total: int | None = None, title: str, unit: 
     return iter(tqdm(items, total=total, desc=title, unit=unit, disable=not watched(), leave=False, dynamic_ncols=True))
 
 
-def bar(total: int, *, title: str, unit: str = "it") -> tqdm[NoReturn]:
-    """The same bar for work that is no loop: `with bar(9, title="…") as it: it.update()`."""
-    return tqdm(total=total, desc=title, unit=unit, disable=not watched(), leave=False, dynamic_ncols=True)
+def bar(total: int, *, title: str, unit: str = "it", shown: bool = True) -> tqdm[NoReturn]:
+    """The same bar for work that is no loop: `with bar(9, title="…") as it: it.update()`.
+
+    Args:
+        shown: false on processes whose work another one shows.
+    """
+    off = not (shown and watched())
+    return tqdm(total=total, desc=title, unit=unit, disable=off, leave=False, dynamic_ncols=True)

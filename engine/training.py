@@ -222,7 +222,13 @@ class _Run:
         NonFiniteLoss(training_set.file).attach(trainer)
         batch_size, workers = self.config.test.batch_size, self.config.data.workers
         plain = prepared.inputs.of(training_set.splits, self.device)
-        view = PlainView(training_set, self.preparing, batch_size, workers, self.cache, plain)
+        view = PlainView(
+            *(training_set, self.preparing, batch_size, workers, self.cache, plain),
+            folder=self.folders.checkpoints,
+            pad=self.config.data.augment.pad,
+            network=self.state.network,
+            stopping=stop.requested,
+        )
         for handler in self.method.handlers(view):
             handler.attach(trainer)
         if self.state.averaged is not None:

@@ -54,6 +54,23 @@ def moved(
     return sampled * seen
 
 
+def erased(geometry: Tensor, size: tuple[int, int], cells: tuple[int, int]) -> Tensor:
+    """`(B, h, w)` bool, the cells of the augmented pictures whose middle was erased.
+
+    Args:
+        geometry: `(B, 10)` int64, `Geometry`.
+        size: height and width of the pictures in pixels.
+        cells: h and w.
+    """
+    inside = []
+    for name, length, side in (("height", cells[0], size[0]), ("width", cells[1], size[1])):
+        at = (torch.arange(length, device=geometry.device) + 0.5) * (side / length)
+        start = geometry[:, _COLUMN["erase_top" if name == "height" else "erase_left"], None]
+        end = start + geometry[:, _COLUMN[f"erase_{name}"], None]
+        inside.append((at >= start) & (at < end))
+    return inside[0][:, :, None] & inside[1][:, None, :]
+
+
 def moved_poses(maps: Tensor, geometry: Tensor, size: tuple[int, int], pad: int) -> Tensor:
     """`moved` for maps of joints `(B, 13 or 17, h, w)`: in flipped pictures left and right change places."""
     flipped = geometry[:, _COLUMN["flip"]].bool()[:, None, None, None]

@@ -41,8 +41,16 @@ class StopOnSignal:
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.STARTED, self.listen)
+        engine.add_event_handler(Events.EPOCH_STARTED, self._before_epoch)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._after_iteration)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._after_epoch)
+
+    def _before_epoch(self, engine: Engine) -> None:
+        # A handler that does something long before an epoch leaves it unfinished, so the epoch must not begin. Before
+        # the first one nothing has been learned that could be saved.
+        state: Any = engine.state
+        if state.iteration and state.iteration % state.epoch_length == 0 and self.requested():
+            self._end(engine)
 
     def _after_iteration(self, engine: Engine) -> None:
         # The last iteration leaves it to the end of the epoch, so that what is due there still happens.

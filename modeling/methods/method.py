@@ -14,8 +14,9 @@ yields one `Update` per optimiser step and the engine does the rest.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -113,26 +114,43 @@ class TrainingView(Protocol):
         hidden_labels: `(N,)` int64 identities of the target's training pictures, where the dataset has them; −1
             elsewhere and in the source. For diagnosis only, such as how many neighbours are the same person: nothing
             that is computed from them may reach a loss, a memory or a decision of the training.
+        folder: of the run, for what a handler wants to find again after a stop; a name of its own in it.
     """
 
     facts: Facts
     hidden_labels: Tensor
+    folder: Path
 
-    def pictures(self, rows: Sequence[int]) -> Iterator[Batch]:
+    def pictures(self, rows: Sequence[int]) -> Generator[Batch, None, None]:
         """Training pictures as the test would see them (no augmentation), in the order of `rows`, batch by batch."""
+
+    def network(self) -> Embedder:
+        """The embedder as it would be evaluated now: in float32, and averaged where the run averages its weights."""
+
+    def moved(self, labels: Tensor, geometry: Tensor) -> Tensor:
+        """Labels of cells `(B, h, w)` of whole pictures, moved to where the augmentation (`Batch.geometry`) moved them.
+
+        Returns `(B, h, w)` int64; 0 where the border shows and where something was erased.
+        """
+
+    def stopping(self) -> bool:
+        """Whether a signal asks to end; all processes must ask equally often.
+
+        Who leaves something unfinished in `EPOCH_STARTED` because of it finds it asked for again after a restart.
+        """
 
 
 class Embedder(nn.Module, ABC):
     """The network that evaluation needs, and nothing else; a checkpoint's `model` part is its state.
 
     Attributes:
-        scorer: how two embeddings compare, a name in `retrieval.scorers`.
+        scorer: how two embeddings compare, a name in `retrieval.scorers`. A network whose options decide sets its own.
         flip: whether a picture's feature is the sum over it and its mirror image, as published.
         inputs: names of what it needs beside the pictures (`engine.inputs.INPUTS`). They are in `Batch.extras` of every
             training batch and given to `forward` by name. A network whose options decide sets its own.
     """
 
-    scorer: ClassVar[str] = "cosine"
+    scorer: str = "cosine"
     flip: ClassVar[bool] = False
     inputs: tuple[str, ...] = ()
 

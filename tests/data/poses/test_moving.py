@@ -11,7 +11,7 @@ from torch import Tensor
 from configs.schema import Augment
 from data.poses.heatmaps import heatmaps
 from data.poses.joints import exchanged
-from data.poses.moving import moved, moved_joints, moved_poses
+from data.poses.moving import erased, moved, moved_joints, moved_poses
 from data.transforms import ENLARGED, Augmentation, Draw, Geometry, Preprocessing
 
 SIZE = HEIGHT, WIDTH = 64, 32
@@ -132,3 +132,23 @@ def test_part_masks_keep_their_names_at_full_resolution() -> None:
         torch.from_numpy(mask[None, :, :, :1]).permute(0, 3, 1, 2), tensor_of([geometry]), SIZE, PAD, "nearest"
     )
     assert (found[0, 0].numpy() == whole).mean() > 0.95
+
+
+def test_what_was_erased_is_where_no_pixel_of_the_picture_is_left() -> None:
+    """A grey picture with red erased over it: a cell is erased when the pixel at its middle is red."""
+    grey = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
+    augmentation = Augmentation(Augment(pad=PAD, erase=1.0, erase_fill=(255, 0, 0)), PLAIN)
+    random, some = np.random.default_rng(5), 0
+    for _ in range(40):
+        draw = augmentation.draw(random)
+        out = np.empty_like(grey)
+        augmentation.write(grey, draw, out)
+        for rows, columns in ((HEIGHT // 4, WIDTH // 4), (16, 32), (HEIGHT, WIDTH)):
+            found = erased(tensor_of([draw.geometry]), SIZE, (rows, columns))[0]
+            for row in range(rows):
+                for column in range(columns):
+                    pixel = out[int((row + 0.5) * HEIGHT / rows), int((column + 0.5) * WIDTH / columns)]
+                    assert bool(found[row, column]) == (pixel[0] == 255), (draw.geometry, row, column)
+            some += int(found.sum())
+    assert some > 1000
+    assert not erased(tensor_of(draws(3)), SIZE, (16, 8)).any()

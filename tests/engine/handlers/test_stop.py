@@ -108,3 +108,24 @@ def test_evaluation_may_ask_in_between() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     assert run.stop.requested()
     assert run.stop.received == signal.SIGTERM
+
+
+def test_a_signal_during_what_is_done_before_an_epoch() -> None:
+    run = Run(signal.SIGTERM, during=99)
+    before: Any = Events.EPOCH_STARTED(once=3)
+    late = StopOnSignal(save=run.save)
+    run.engine.add_event_handler(before, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+    late.attach(run.engine)
+    run.go()
+    assert run.done == [1, 2, 3, 4, 5, 6]
+    assert run.heard == ["epoch", "epoch", "saved 6"]
+
+
+def test_before_the_first_epoch_there_is_nothing_to_save() -> None:
+    run = Run(signal.SIGTERM, during=99)
+    before: Any = Events.EPOCH_STARTED(once=1)
+    late = StopOnSignal(save=run.save)
+    run.engine.add_event_handler(before, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+    late.attach(run.engine)
+    run.go()
+    assert run.heard == ["saved 1"]

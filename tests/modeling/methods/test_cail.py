@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from modeling.handlers.cross_domain_mixup import SHARE
 from modeling.memory import ExemplarMemory
 from modeling.methods import METHODS, build_embedder, build_method, options_of
 from modeling.methods.cail import Cail
-from modeling.methods.method import Facts
+from modeling.methods.method import Embedder, Facts
 from tests.conftest import Toy
 from tests.engine.toys import CPU, config_of, trainer_of
 
@@ -100,8 +101,18 @@ class View:
 
     facts: Facts
     hidden_labels: Tensor
+    folder: Path = Path()
 
-    def pictures(self, rows: Sequence[int]) -> Iterator[Batch]:
+    def pictures(self, rows: Sequence[int]) -> Generator[Batch, None, None]:
+        raise AssertionError("nobody asked")
+
+    def network(self) -> Embedder:
+        raise AssertionError("nobody asked")
+
+    def moved(self, labels: Tensor, geometry: Tensor) -> Tensor:
+        raise AssertionError("nobody asked")
+
+    def stopping(self) -> bool:
         raise AssertionError("nobody asked")
 
 
