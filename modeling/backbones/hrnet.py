@@ -77,6 +77,9 @@ class HRNet(HighResolutionTrunk, Backbone):
     Args:
         width: 32 or 48.
         last_stride: 1; there is no stride to change.
+
+    Attributes:
+        pyramid_widths: the depths of the four maps.
     """
 
     unused: ClassVar[tuple[str, ...]] = ("downsamp_modules", "final_layer", "classifier")
@@ -88,7 +91,8 @@ class HRNet(HighResolutionTrunk, Backbone):
                 " picture; leave it at 1"
             )
         super().__init__(width, emitted=4)
-        self.channels = 4 * sum(_PLANES)
+        self.pyramid_widths = tuple(Bottleneck.expansion * planes for planes in _PLANES)
+        self.channels = sum(self.pyramid_widths)
         self.stride = 4
         self.incre_modules = nn.ModuleList(
             residual_layer(Bottleneck, depth, planes, 1) for depth, planes in zip(self.widths, _PLANES, strict=True)

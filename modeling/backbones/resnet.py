@@ -121,12 +121,16 @@ class ResNet(Backbone):
         last_stride: 1 or 2, of the first block of `layer4`: its 3x3 convolution and its shortcut. 1 doubles the
             height and width of the map and changes no parameter ("last stride trick", Sun et al., ECCV 2018).
         ibn: IBN-a in every block of `layer1` to `layer3`; `layer4` keeps plain batch normalisation.
+
+    Attributes:
+        widths: the depths of the maps of `layer1` to `layer4`.
     """
 
     def __init__(self, depth: int, *, last_stride: int, ibn: bool = False) -> None:
         super().__init__()
         block, (first, second, third, fourth) = _DEPTHS[depth]
-        self.channels = 512 * block.expansion
+        self.widths = tuple(planes * block.expansion for planes in (64, 128, 256, 512))
+        self.channels = self.widths[-1]
         self.stride = 16 * last_stride
 
         self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)

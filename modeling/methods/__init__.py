@@ -10,6 +10,7 @@ from modeling.methods.cacenet import CaceNet
 from modeling.methods.cail import Cail
 from modeling.methods.cal import Cal
 from modeling.methods.camc import Camc
+from modeling.methods.hcga import Hcga
 from modeling.methods.method import Embedder, Facts, Method
 
 METHODS: dict[str, type[Method]] = {
@@ -19,6 +20,7 @@ METHODS: dict[str, type[Method]] = {
     "aim": Aim,
     "camc": Camc,
     "cacenet": CaceNet,
+    "hcga": Hcga,
 }
 
 

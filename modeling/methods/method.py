@@ -179,6 +179,24 @@ class PairEmbedder(Embedder):
         """The features `(P, D)` of i given j and of j given i, for P pairs, in evaluation; of any length."""
 
 
+class ParsingEmbedder(Embedder):
+    """An embedder that says which cells of a picture show which part of the body; h × w is a quarter of the picture.
+
+    Attributes:
+        parts: P; class 0 is the background, 1 to P are the parts from head to foot.
+    """
+
+    parts: int
+
+    @abstractmethod
+    def maps(self, images: Tensor) -> Tensor:
+        """`(B, C, h, w)` float32, what parts are pooled from, of pictures `(B, 3, H, W)`."""
+
+    @abstractmethod
+    def parsed(self, images: Tensor) -> Tensor:
+        """`(B, P + 1, h, w)` float32 probabilities of the classes in every cell of pictures `(B, 3, H, W)`."""
+
+
 class Method(nn.Module, ABC):
     """A system: an embedder, what is trained around it, and the steps of its training.
 

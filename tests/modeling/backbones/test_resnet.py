@@ -7,7 +7,7 @@ import torch
 
 from common.errors import UserError
 from modeling.backbones import BACKBONES, Backbone, build_backbone
-from modeling.backbones.resnet import IBN
+from modeling.backbones.resnet import IBN, ResNet
 
 BOTTLENECK = {"resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3)}
 BASIC = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
@@ -69,6 +69,19 @@ def test_last_stride_sets_the_size_of_the_map(name: str, last_stride: int, cells
     maps = backbone(torch.empty(2, 3, 256, 128, device="meta"))
     assert maps.shape == (2, backbone.channels, *cells)
     assert backbone.stride == 256 // cells[0]
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_depths_of_all_maps(name: str) -> None:
+    backbone = on_meta(name)
+    maps = backbone.get_submodule("maxpool")(torch.empty(1, 64, 64, 32, device="meta"))
+    found = []
+    for layer in range(1, 5):
+        maps = backbone.get_submodule(f"layer{layer}")(maps)
+        found.append(maps.shape[1])
+    assert isinstance(backbone, ResNet)
+    assert backbone.widths == tuple(found)
+    assert backbone.widths[-1] == backbone.channels
 
 
 def test_some_published_shapes() -> None:
