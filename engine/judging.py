@@ -255,11 +255,11 @@ def _set(request: Request, card: Mapping[str, Any], config: Config) -> Config:
     keys = [each.partition("=")[0] for each in request.settings]
     other = next((key for key in keys if key not in free), None)
     if other is not None:
-        known = f"; what may be set: {', '.join(free)}" if free else ""
-        raise UserError(
-            f"--set {other}: the network of the run '{config.name}' ({config.method}) was trained with it as it is"
-            f"{did_you_mean(other, free) or known}"
-        )
+        learned = other.removeprefix("options.").partition(".")[0] in options_of(config.method).model_fields
+        close = "" if learned else did_you_mean(other, free)
+        why = "decides what was learned" if learned else "is none of its options"
+        may = close or f"; what may be set: {', '.join(free) or 'nothing'}"
+        raise UserError(f"--set {other} {why} in the run '{config.name}' ({config.method}){may}")
     if request.calibrate is not None or (request.conditional and request.conditionally is None):
         raise UserError(
             "--set compares pictures otherwise than the card says, and what --calibrate and --conditional keep there is"

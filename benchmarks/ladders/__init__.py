@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from benchmarks.ladders import baseline, cacenet, cail, clothes, pose
+from benchmarks.ladders import baseline, cacenet, cail, clothes, occlusion, parsing, pose
 from benchmarks.ladders.ladder import Ladder
 from common.errors import unknown_name
 
@@ -16,6 +16,8 @@ LADDERS: dict[str, Ladder] = {
     "cacenet": cacenet.LADDER,
     "cail": cail.LADDER,
     "clothes": clothes.LADDER,
+    "occlusion": occlusion.LADDER,
+    "parsing": parsing.LADDER,
     "pose": pose.LADDER,
 }
 

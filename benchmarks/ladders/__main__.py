@@ -6,9 +6,10 @@
     python3 -m benchmarks.ladders baseline --show                   what is done so far
     python3 -m benchmarks.ladders --list
 
-Every run is a training by train.sh and an evaluation by eval.py, in checkpoints/ladder-*; what came out is kept in
-logs/ladders/. The same command again goes on where it stopped and does nothing twice, unless the settings of a row or
-the pictures changed. A table with all rows is also written to docs/benchmarks.md, in place of the one before.
+Every run is a training by train.sh and an evaluation by eval.py (of the ladder parsing: python3 -m engine.parsing), in
+checkpoints/ladder-*; what came out is kept in logs/ladders/. The same command again goes on where it stopped and does
+nothing twice, unless the settings of a row or the pictures changed. A table with all rows is also written to
+docs/benchmarks.md, in place of the one before.
 """
 
 from __future__ import annotations

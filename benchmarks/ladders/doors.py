@@ -1,4 +1,5 @@
-"""`train.sh` and `eval.py` opened as a user does, in processes of their own that end when this one is stopped."""
+"""`train.sh`, `eval.py` and `python3 -m engine.parsing` opened as a user does, in processes of their own that end when
+this one is stopped."""
 
 from __future__ import annotations
 
@@ -53,7 +54,7 @@ class RunFailed(UserError):
 
 
 class Doors:
-    """Both doors.
+    """Those that train and judge.
 
     Args:
         home: the folder they are opened in: its `checkpoints/`, `logs/`, `features/` are used.
@@ -95,9 +96,15 @@ class Doors:
     def judge(self, run: Run) -> Scores:
         """The scores of the last checkpoint, by protocol."""
         assert run.pictures is not None
-        asked = ["--dataset", "street", "--root", str(run.pictures.target), "--json", "--protocol", *run.protocols]
-        command = [sys.executable, self._shown(ROOT / "eval.py"), self.devices, str(self.checkpoint(run))]
-        answer: dict[str, Any] = json.loads(self._open([*command, *asked, *run.judged], run, "evaluation"))
+        if run.judge == "eval":
+            door, how = [self._shown(ROOT / "eval.py")], ["--protocol", *run.protocols]
+        else:
+            door, how = ["-m", "engine.parsing"], ["--split", "train"]
+        pictures = ["--dataset", "street", "--root", str(run.pictures.target), "--json"]
+        # What a row gives may be a word without dashes, which would pass for one more protocol after --protocol.
+        asked = [self.devices, str(self.checkpoint(run)), *pictures, *run.judged, *how]
+        command = [sys.executable, *door, *asked]
+        answer: dict[str, Any] = json.loads(self._open(command, run, "evaluation"))
         judged = answer.get("protocols", {answer["protocol"]: answer})
         for name in run.protocols:
             if name not in judged:
@@ -143,12 +150,16 @@ class Doors:
 def _ended(command: Sequence[str], folder: Path, log: IO[bytes], *, keep: bool) -> tuple[int, str]:
     """Exit status and, with `keep`, the standard output. Whatever stops this process stops the command first.
 
+    Its modules are those of this checkout, wherever `folder` is.
+
     The command has a process group of its own: Ctrl-C reaches it once, by way of this process, and not twice, which
     would end it before it has left its checkpoint.
     """
+    others = os.environ.get("PYTHONPATH")
     with subprocess.Popen(
         command,
         cwd=folder,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{others}" if others else str(ROOT)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE if keep else log,
         stderr=log,

@@ -26,7 +26,7 @@ class Row:
         name: as shown; `key`, the same in letters, digits and hyphens, stands in the names of files.
         settings: over those of the ladder's base.
         trained_by: the name of an earlier row whose checkpoints this row judges; None: it trains its own.
-        judged: further arguments of `eval.py`, such as `("--rerank",)`.
+        judged: further arguments of the command that judges, such as `("--rerank",)` of `eval.py`.
         learns: whose labels it trains with: those of the "source", or of the "target", which is a ceiling.
     """
 
@@ -47,8 +47,8 @@ class Measure:
 
     Attributes:
         name: as shown.
-        protocol: a name in `retrieval.protocols.PROTOCOLS`.
-        score: a key of what `eval.py --json` prints, in [0, 1].
+        protocol: a name in `retrieval.protocols.PROTOCOLS`, or that of the ladder's `judge`.
+        score: a key of what the command that judges prints with `--json`, in [0, 1].
     """
 
     name: str
@@ -90,6 +90,8 @@ class Ladder:
         expected: what should come out, before anything is run.
         claims: the same for a machine; the table says of each whether it held.
         sizes: settings of this ladder at a size ("small"), over those of all ladders (`sizes.py`).
+        judge: what is judged: how well people are found ("eval", `eval.py`), or how well the body parts that are found
+            in the training pictures agree with the true ones ("parsing", `python3 -m engine.parsing`).
 
     Raises:
         ValueError: it contradicts itself.
@@ -104,6 +106,7 @@ class Ladder:
     expected: str
     claims: tuple[Claim, ...] = ()
     sizes: Mapping[str, Settings] = field(default_factory=dict)
+    judge: Literal["eval", "parsing"] = "eval"
 
     def __post_init__(self) -> None:
         earlier: dict[str, Row] = {}
@@ -126,7 +129,7 @@ class Ladder:
 
     @property
     def protocols(self) -> tuple[str, ...]:
-        """By which `eval.py` is to judge."""
+        """By which is to be judged."""
         return tuple(dict.fromkeys(measure.protocol for measure in self.measures))
 
     def row(self, name: str) -> Row:

@@ -17,7 +17,7 @@ UNKNOWN = "unknown"
 """The commit of code that is in no checkout."""
 
 Scores = Mapping[str, Mapping[str, float]]
-"""By protocol, as `eval.py --json` prints them."""
+"""By protocol, as the command that judges prints them with `--json`."""
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -18,6 +18,7 @@ from common.environment import ROOT
 from common.errors import unknown_name
 from configs.loader import load, plain
 from configs.schema import Config
+from engine.part_agreement import PROTOCOL, SCORES
 from modeling.methods import method_class, options_of
 from retrieval.protocols import protocol
 from retrieval.ranking.results import METRICS
@@ -38,7 +39,8 @@ class Run:
         overrides: `key=value` over the ladder's base.
         config: what they come to.
         pictures: None where they need not be there, because nothing is run.
-        judged: arguments of `eval.py` beside the checkpoint, the dataset and the protocols.
+        judge: as `Ladder.judge`.
+        judged: arguments of the command that judges beside the checkpoint, the dataset and the protocols.
     """
 
     row: Row
@@ -49,6 +51,7 @@ class Run:
     pictures: Pictures | None
     protocols: tuple[str, ...]
     judged: tuple[str, ...]
+    judge: Literal["eval", "parsing"] = "eval"
 
     @property
     def key(self) -> str:
@@ -111,7 +114,8 @@ class Plan:
         }
         overrides = tuple(f"{key}={as_yaml(value)}" for key, value in settings.items())
         config = load(ROOT / self.ladder.base, overrides, options_of)
-        return Run(row, seed, trained_as, overrides, config, self.pictures, self.ladder.protocols, row.judged)
+        how = (self.ladder.protocols, row.judged, self.ladder.judge)
+        return Run(row, seed, trained_as, overrides, config, self.pictures, *how)
 
     def runs(self, rows: Iterable[Row], seeds: Iterable[int]) -> list[Run]:
         """Seed by seed, so that a whole table is there as early as possible."""
@@ -125,9 +129,9 @@ class Plan:
     def check(self) -> None:
         """Raise `UserError` for what is wrong in any row or measure, before anything is drawn or trained."""
         for measure in self.ladder.measures:
-            protocol(measure.protocol)
-            if measure.score not in METRICS:
-                raise unknown_name("score", measure.score, METRICS)
+            known = _scores(self.ladder.judge, measure.protocol)
+            if measure.score not in known:
+                raise unknown_name("score", measure.score, known)
         for row in self.ladder.rows:
             self.run(row, 1)
 
@@ -135,6 +139,16 @@ class Plan:
     def base(self) -> Path:
         """The configuration file."""
         return ROOT / self.ladder.base
+
+
+def _scores(judge: str, name: str) -> Collection[str]:
+    """What a judge tells by the protocol of that name; `UserError` when it knows none."""
+    if judge == "eval":
+        protocol(name)
+        return METRICS
+    if name != PROTOCOL:
+        raise unknown_name("protocol", name, [PROTOCOL])
+    return SCORES
 
 
 def as_yaml(value: object) -> str:

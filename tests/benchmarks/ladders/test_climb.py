@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.ladders.climb import Climb, duration
 from benchmarks.ladders.doors import RunFailed, Standing, State
-from benchmarks.ladders.ladder import Ladder, Measure, Row
+from benchmarks.ladders.ladder import Claim, Ladder, Measure, Row
 from benchmarks.ladders.pictures import Pictures
 from benchmarks.ladders.records import Records
 from benchmarks.ladders.runs import Plan
@@ -93,6 +93,22 @@ def test_what_only_judges_otherwise_trains_nothing(doors: CountingDoors) -> None
     assert go(doors, plan=more) == [word for word in ONCE if word.startswith("judge")]
     fewer = other(rows=rows, measures=LADDER.measures[:1])
     assert go(doors, plan=fewer) == []
+
+
+def test_parts_are_kept_and_shown_as_other_scores_are(
+    doors: CountingDoors, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    go(doors)
+    monkeypatch.setattr(doors, "judge", lambda run: {"parts": {"mean": 0.25 + run.seed / 100, "head": 0.5}})
+    measures = (Measure("mean IoU", "parts", "mean"), Measure("head", "parts", "head"))
+    parts = other(judge="parsing", measures=measures, claims=(Claim("+ triplet", "plain", "head"),))
+    capsys.readouterr()
+    assert go(doors, plan=parts) == []  # all are trained
+    assert "plain, seed 1 (again: it was not judged by parts) ... 0 s, mean IoU 26.0" in capsys.readouterr().out
+    assert go(doors, plan=parts, seeds=2) == ["train plain-seed2", "train triplet-seed2"]
+    lines = markdown(Results.of(parts, Records(doors.home / "records")), ["x"]).splitlines()
+    assert "| row | mean IoU, % | head, % | seeds | s a training |" in lines
+    assert "| plain | 26.5 ± 0.7 | 50.0 ± 0.0 | 2 | 0 |" in lines
 
 
 def test_where_it_lies_and_what_loads_it_change_nothing(doors: CountingDoors) -> None:

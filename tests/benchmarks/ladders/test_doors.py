@@ -15,6 +15,7 @@ import pytest
 
 from benchmarks.ladders import doors as opened
 from benchmarks.ladders.doors import Doors, RunFailed, State
+from common.environment import ROOT
 from common.errors import UserError
 from configs.loader import plain
 from engine.checkpoint import CARD, Checkpoint, save_checkpoint
@@ -118,7 +119,7 @@ def test_scores_of_one_protocol_and_of_several(doors: Doors, monkeypatch: pytest
     assert doors.judge(PLAN.run(LADDER.rows[2], 1)) == {"market": {"mAP": 0.5, "rank-1": 1.0}}
     assert commands[0][2:] == [
         *("cpu", "checkpoints/ladder-toy-tiny-triplet-seed1/epoch_0001.pt", "--dataset", "street"),
-        *("--root", "datasets/ladders/standard-tiny", "--json", "--protocol", "market", "--flip"),
+        *("--root", "datasets/ladders/standard-tiny", "--json", "--flip", "--protocol", "market"),
     ]
     two = replace(RUN, protocols=("market", "no-camera"))
     several = '{"protocol": "market", "mAP": 0.5, "protocols": {"market": {"mAP": 0.5}, "no-camera": {"mAP": 0.7}}}'
@@ -127,6 +128,28 @@ def test_scores_of_one_protocol_and_of_several(doors: Doors, monkeypatch: pytest
     answer(doors, monkeypatch, '{"protocol": "market", "mAP": 0.5, "problems": {"no-camera": "nobody is there"}}')
     with pytest.raises(UserError, match="by the protocol 'no-camera': nobody is there"):
         doors.judge(two)
+
+
+def test_parts_are_judged_by_their_own_command(doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = replace(PLAN.run(LADDER.rows[0], 1), judge="parsing", protocols=("parts",), judged=("--by", "k-means"))
+    commands = answer(doors, monkeypatch, '{"protocol": "parts", "mean": 0.5, "head": 0.25, "pictures": 4, "by": "x"}')
+    assert doors.judge(run) == {"parts": {"mean": 0.5, "head": 0.25}}
+    assert commands[0][1:] == [
+        *("-m", "engine.parsing", "cpu", "checkpoints/ladder-toy-tiny-plain-seed1/epoch_0001.pt"),
+        *("--dataset", "street", "--root", "datasets/ladders/standard-tiny", "--json"),
+        *("--by", "k-means", "--split", "train"),
+    ]
+    other = replace(run, protocols=("market",))
+    with pytest.raises(UserError, match="no score by the protocol 'market'"):
+        doors.judge(other)
+
+
+def test_a_module_is_that_of_this_checkout(doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the folder that it is started in, and with what the user's own variable names after it."""
+    monkeypatch.setenv("PYTHONPATH", "/elsewhere")
+    script = "import engine.parsing, sys; print(engine.parsing.__file__, '/elsewhere' in sys.path)"
+    printed = doors._open([sys.executable, "-c", script], RUN, "evaluation")
+    assert printed.split() == [str(ROOT / "engine" / "parsing.py"), "True"]
 
 
 def test_a_domain_is_adapted_from_one_folder_to_another(doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,12 +84,23 @@ def test_a_contradiction_is_a_fault(changes: dict[str, tuple[object, ...]], word
         ({"rows": (Row("a", {"train.epoch": 2}),)}, "train.epoch: unknown key, did you mean 'epochs'"),
         ({"measures": (Measure("mAP", protocol="markt"),)}, "unknown protocol 'markt', did you mean 'market'"),
         ({"measures": (Measure("rank-1", score="rank1"),)}, "unknown score 'rank1', did you mean 'rank-1'"),
+        ({"measures": (Measure("head", "parts", "head"),)}, "unknown protocol 'parts'"),
+        ({"judge": "parsing"}, "unknown protocol 'market'.* known: parts"),
+        ({"judge": "parsing", "measures": (Measure("heads", "parts", "heads"),)}, "'heads', did you mean 'head'"),
     ],
 )
 def test_what_is_misspelt_in_a_ladder_shows_at_once(changes: dict[str, tuple[object, ...]], words: str) -> None:
     misspelt: Ladder = replace(LADDER, **{"claims": (), **changes})  # type: ignore[arg-type]
     with pytest.raises(UserError, match=words):
         Plan(misspelt, "tiny").check()
+
+
+def test_a_ladder_of_parts_says_so_of_every_run() -> None:
+    parts: Ladder = replace(LADDER, judge="parsing", measures=(Measure("head", "parts", "head"),), claims=())
+    Plan(parts, "tiny").check()
+    run = Plan(parts, "tiny").run(LADDER.rows[0], 1)
+    assert (run.judge, run.protocols) == ("parsing", ("parts",))
+    assert PLAN.run(LADDER.rows[0], 1).judge == "eval"
 
 
 def test_settings_of_a_row_go_over_those_of_a_size_over_those_of_the_base() -> None:
