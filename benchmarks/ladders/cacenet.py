@@ -26,7 +26,6 @@ _BASELINE, _NON_LOCAL, _MIX, _FULL = (
     "+ pair graph, mix loss",
     "+ pair triplet (all)",
 )
-_ADJACENCY, _CROSS = "all, means instead of differences", "all, no edges within a picture"
 
 LADDER = Ladder(
     name="cacenet",
@@ -38,20 +37,18 @@ LADDER = Ladder(
         Row(_NON_LOCAL, NON_LOCAL),
         Row(_MIX, MIX),
         Row(_FULL, FULL),
-        Row(_ADJACENCY, {**FULL, "options.propagation": "adjacency"}),
-        Row(_CROSS, {**FULL, "options.cross_only": True}),
     ),
     measures=(Measure("mAP"), Measure("rank-1", score="rank-1")),
     expected=(
-        "All rows are judged by the feature of a picture alone, and learning in pairs should make that better. As "
-        "published differences also teach no less than means, and edges within a picture no less than none; in a short "
-        "training from nothing these may not show."
+        "Rows are judged by the feature of a picture alone, and learning in pairs should make that better, each part "
+        "of it a little."
     ),
     claims=(
-        Claim(_FULL, _BASELINE, "mAP"),
         Claim(_MIX, _NON_LOCAL, "mAP"),
         Claim(_FULL, _MIX, "mAP", or_equal=True),
-        Claim(_FULL, _ADJACENCY, "mAP", or_equal=True),
-        Claim(_FULL, _CROSS, "mAP", or_equal=True),
+        Claim(_FULL, _NON_LOCAL, "mAP"),
+        Claim(_FULL, _BASELINE, "mAP"),
+        Claim(_FULL, _BASELINE, "rank-1"),
     ),
+    sizes={"small": {"data.height": 96, "data.width": 48, "data.augment.pad": 4, "train.epochs": 20}},
 )
