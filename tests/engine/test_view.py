@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from ignite.engine import Engine, Events
@@ -83,3 +84,32 @@ def test_a_method_brings_such_a_handler(tiny: Path, doors: Doors, monkeypatch: p
     monkeypatch.setitem(METHODS, "renaming", Method)
     assert doors.train("cpu", tiny, "method=renaming").status == 0
     assert seen == list(range(64))
+
+
+def test_masks_go_where_the_pixels_of_their_pictures_go(training_set: TrainingSet) -> None:
+    """A picture painted with the numbers of its mask, augmented, still shows the numbers of the moved mask.
+
+    It is cut out in whole cells and never enlarged, so that no cell shows two numbers; border and erased are black.
+    """
+    augmentation = Augmentation(Augment(pad=4, erase_fill=(0, 0, 0)), PREPROCESSING)
+    preparing = PrepareBatch(training_set, PREPROCESSING, torch.device("cpu"))
+    view = PlainView(training_set, preparing, batch_size=8, workers=0, pad=4)
+    random, seen = np.random.default_rng(1), {"flip": 0, "erased": 0, "moved": 0}
+    for _ in range(200):
+        draw = augmentation.draw(random)
+        draw = draw._replace(
+            geometry=draw.geometry._replace(top=draw.geometry.top // 4 * 4, left=draw.geometry.left // 4 * 4)
+        )
+        mask = random.integers(1, 5, (8, 4), dtype=np.uint8)
+        painted = np.repeat(np.repeat(mask, 4, axis=0), 4, axis=1)[:, :, None].repeat(3, axis=2)
+        shown = np.empty_like(painted)
+        augmentation.write(painted, draw, shown)
+        middles = shown[2::4, 2::4, 0]  # what is right and below of the middle of a cell
+        found = view.moved(torch.from_numpy(mask)[None], torch.tensor([draw.geometry]))[0]
+        assert found.dtype == torch.int64
+        geometry = draw.geometry
+        assert np.array_equal(found.numpy(), middles), geometry
+        seen["flip"] += geometry.flip
+        seen["erased"] += int(geometry.erase_height > 3 and geometry.erase_width > 3)
+        seen["moved"] += int((geometry.top, geometry.left) != (4, 4))
+    assert min(seen.values()) > 50
