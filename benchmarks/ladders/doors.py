@@ -105,6 +105,7 @@ class Doors:
         asked = [self.devices, str(self.checkpoint(run)), *pictures, *run.judged, *how]
         command = [sys.executable, *door, *asked]
         answer: dict[str, Any] = json.loads(self._open(command, run, "evaluation"))
+        answer = answer.get("conditional", answer)  # of pictures given each other, where that was asked for
         judged = answer.get("protocols", {answer["protocol"]: answer})
         for name in run.protocols:
             if name not in judged:

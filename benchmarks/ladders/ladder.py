@@ -92,6 +92,7 @@ class Ladder:
         sizes: settings of this ladder at a size ("small"), over those of all ladders (`sizes.py`).
         judge: what is judged: how well people are found ("eval", `eval.py`), or how well the body parts that are found
             in the training pictures agree with the true ones ("parsing", `python3 -m engine.parsing`).
+        shares: a ladder, on the same split, with the rows that train here: whichever is climbed first trains for both.
 
     Raises:
         ValueError: it contradicts itself.
@@ -107,6 +108,7 @@ class Ladder:
     claims: tuple[Claim, ...] = ()
     sizes: Mapping[str, Settings] = field(default_factory=dict)
     judge: Literal["eval", "parsing"] = "eval"
+    shares: str | None = None
 
     def __post_init__(self) -> None:
         earlier: dict[str, Row] = {}

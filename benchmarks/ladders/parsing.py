@@ -21,8 +21,9 @@ stripes. On such small pictures the last two stages of a ResNet are a few cells 
 
 SMALL: Settings = {"data.height": 96, "data.width": 48, "data.augment.pad": 4, "train.epochs": 12}
 
-_STRIPES, _K_MEANS, _CO_PARSING = "stripes", "k-means", "co-parsing"
-_TRAINED, _OWN = "co-parsing, trained on it", "its network's own parsing"
+_STRIPES, _CO_PARSING = "stripes", "co-parsing"
+_K_MEANS_THERE, _CO_PARSING_THERE = "k-means, of the same maps", "co-parsing, of the same maps"
+_OWN = "its network's own parsing"
 
 LADDER = Ladder(
     name="parsing",
@@ -31,10 +32,10 @@ LADDER = Ladder(
     base=Path("configs/from_scratch.yml"),
     rows=(
         Row(_STRIPES, {**HCGA, "options.parsing.by": "stripes"}, judged=("--by", "stripes")),
-        Row(_K_MEANS, trained_by=_STRIPES, judged=("--by", "k-means")),
-        Row(_CO_PARSING, trained_by=_STRIPES, judged=("--by", "co-parsing")),
-        Row(_TRAINED, {**HCGA, "options.parsing.by": "co-parsing"}, judged=("--by", "co-parsing")),
-        Row(_OWN, trained_by=_TRAINED, judged=("--by", "network")),
+        Row(_K_MEANS_THERE, trained_by=_STRIPES, judged=("--by", "k-means")),
+        Row(_CO_PARSING_THERE, trained_by=_STRIPES, judged=("--by", "co-parsing")),
+        Row(_CO_PARSING, {**HCGA, "options.parsing.by": "co-parsing"}, judged=("--by", "co-parsing")),
+        Row(_OWN, trained_by=_CO_PARSING, judged=("--by", "network")),
     ),
     measures=(
         Measure("mean IoU", PROTOCOL, "mean"),
@@ -51,11 +52,12 @@ LADDER = Ladder(
         "of single pictures."
     ),
     claims=(
-        Claim(_K_MEANS, _STRIPES, "mean IoU"),
+        Claim(_K_MEANS_THERE, _STRIPES, "mean IoU"),
+        Claim(_CO_PARSING_THERE, _STRIPES, "mean IoU"),
+        Claim(_CO_PARSING_THERE, _K_MEANS_THERE, "mean IoU", or_equal=True),
         Claim(_CO_PARSING, _STRIPES, "mean IoU"),
-        Claim(_CO_PARSING, _K_MEANS, "mean IoU", or_equal=True),
-        Claim(_TRAINED, _STRIPES, "mean IoU"),
         Claim(_OWN, _STRIPES, "mean IoU"),
     ),
+    shares="occlusion",
     sizes={"small": SMALL},
 )

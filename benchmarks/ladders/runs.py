@@ -102,7 +102,8 @@ class Plan:
     def run(self, row: Row, seed: int) -> Run:
         """One of its runs; `UserError` when a setting is not one."""
         trainer = self.ladder.trainer(row)
-        trained_as = f"ladder-{self.name}-{trainer.key}-seed{seed}"
+        whose = self.ladder.shares or self.ladder.name
+        trained_as = f"ladder-{whose}-{self.size}-{trainer.key}-seed{seed}"
         settings: dict[str, object] = {
             **ALWAYS,
             **SIZES[self.size],

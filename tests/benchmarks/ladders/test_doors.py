@@ -130,6 +130,12 @@ def test_scores_of_one_protocol_and_of_several(doors: Doors, monkeypatch: pytest
         doors.judge(two)
 
 
+def test_scores_of_pictures_given_each_other(doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They stand below those of pictures alone, which are another row's."""
+    answer(doors, monkeypatch, '{"protocol": "market", "mAP": 0.5, "conditional": {"protocol": "market", "mAP": 0.6}}')
+    assert doors.judge(RUN) == {"market": {"mAP": 0.6}}
+
+
 def test_parts_are_judged_by_their_own_command(doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
     run = replace(PLAN.run(LADDER.rows[0], 1), judge="parsing", protocols=("parts",), judged=("--by", "k-means"))
     commands = answer(doors, monkeypatch, '{"protocol": "parts", "mean": 0.5, "head": 0.25, "pictures": 4, "by": "x"}')

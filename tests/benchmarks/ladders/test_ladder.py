@@ -119,3 +119,16 @@ def test_settings_of_a_row_go_over_those_of_a_size_over_those_of_the_base() -> N
 )
 def test_values_on_the_command_line(value: object, told: str) -> None:
     assert as_yaml(value) == told
+
+
+@pytest.mark.parametrize("asked", [one for one in LADDERS.values() if one.shares], ids=lambda one: one.name)
+def test_shared_trainings_are_the_same(asked: Ladder) -> None:
+    """A row that trains for another ladder too has the same settings there, so nobody trains over the other's run."""
+    assert asked.shares is not None
+    other = LADDERS[asked.shares]
+    assert (other.split, other.base) == (asked.split, asked.base)
+    for row in asked.rows:
+        if row.trained_by is None:
+            here, there = (Plan(one, "small").run(one.row(row.key), 3) for one in (asked, other))
+            assert here.trained_as == there.trained_as
+            assert here.config == there.config
