@@ -202,7 +202,8 @@ def _conditional(text: str) -> Conditional:
         how.check()
     except (ValueError, UserError):
         raise argparse.ArgumentTypeError(
-            f"'{text}' is not K,LAMBDA,HARDEST: a whole number from 1 on and two shares from 0 to 1, such as 50,0.5,0.1"
+            f"'{text}' is not K,LAMBDA,HARDEST: a whole number from 1 on, a share from 0 to 1 and one above 0, such as"
+            " 50,0.5,0.1; a checkpoint comes before --conditional"
         ) from None
     return how
 

@@ -1,8 +1,9 @@
 """Pictures compared given each other, at the test: how much of it, chosen on people that the run held out.
 
 `eval.py CHECKPOINT --validation --conditional` tries a grid there and keeps the best on the checkpoint's card;
-`eval.py CHECKPOINT --conditional` scores by it, beside the scores of pictures alone. The choice is of the checkpoint's
-weights, so training that goes on from there starts without one.
+`eval.py CHECKPOINT --conditional` scores by it, beside the scores of pictures alone. Where the best is no better than
+these, nothing is kept and an earlier choice stays. The choice is of the checkpoint's weights, so training that goes on
+from there starts without one.
 """
 
 from __future__ import annotations
@@ -29,7 +30,13 @@ from retrieval.study import Answer, Question, study
 
 KEY = "conditional"
 """Of the card: what was chosen and on whom."""
-_FACTS = {"k", "lambda", "hardest", "dataset", "fingerprint", "flip", "protocol", "mAP", "individual mAP"}
+_FACTS: Mapping[str, tuple[type, ...]] = {
+    "k": (int,),
+    **dict.fromkeys(("lambda", "hardest", "mAP", "individual mAP"), (int, float)),
+    **dict.fromkeys(("dataset", "fingerprint", "protocol"), (str,)),
+    "flip": (bool,),
+}
+"""Its parts and their types."""
 
 GRID = [
     Conditional(k, lam, hardest) for hardest in (1.0, 0.1, 0.05) for k in (100, 50, 20) for lam in (0.25, 0.5, 0.75)
@@ -56,10 +63,14 @@ class Choice:
 
     def sentence(self) -> str:
         """Where it comes from and what it brought there."""
+        return f"chosen {self.found()}"
+
+    def found(self) -> str:
+        """Where it was tried and what it brought there."""
         facts = self.facts
         view = "with" if facts["flip"] else "without"
         return (
-            f"chosen on {facts['dataset']} {view} mirrored pictures by protocol {facts['protocol']}, where mAP was"
+            f"on {facts['dataset']} {view} mirrored pictures by protocol {facts['protocol']}, where mAP was"
             f" {100 * facts['mAP']:.2f} instead of {100 * facts['individual mAP']:.2f} %"
         )
 
@@ -67,7 +78,14 @@ class Choice:
 def choice_of(card: Mapping[str, Any]) -> Choice | None:
     """What a card holds, if this version understands it."""
     facts = card.get(KEY)
-    return Choice(facts) if isinstance(facts, Mapping) and set(facts) >= _FACTS else None
+    if not isinstance(facts, Mapping) or any(type(facts.get(name)) not in types for name, types in _FACTS.items()):
+        return None
+    choice = Choice(facts)
+    try:
+        choice.how.check()
+    except UserError:
+        return None
+    return choice if all(0 <= facts[name] <= 1 for name in ("mAP", "individual mAP")) else None
 
 
 @dataclass(frozen=True)
@@ -79,12 +97,14 @@ class Conditionally:
         how: what was done.
         origin: where that comes from, in words.
         tried: on held-out people, and the scores by the first protocol.
+        kept: whether the best of these went to the card.
     """
 
     answer: Answer
     how: Conditional
     origin: str
     tried: Sequence[tuple[Conditional, Scores]] = ()
+    kept: bool = False
 
     def text(self) -> str:
         """For people."""
@@ -99,6 +119,7 @@ class Conditionally:
         """Ready for JSON."""
         told: dict[str, Any] = {**self.answer.as_dict(), "origin": self.origin}
         if self.tried:
+            told["kept"] = self.kept
             told["tried"] = [
                 {**how.as_dict(), "mAP": scores.mAP, "rank-1": scores.cmc[1]} for how, scores in self.tried
             ]
@@ -112,6 +133,7 @@ class Plan:
     Attributes:
         how: what is to be done; None for the best of `GRID`.
         origin: where that comes from, in words.
+        chosen: what the card says already.
     """
 
     path: Path
@@ -119,6 +141,7 @@ class Plan:
     question: Question
     how: Conditional | None
     origin: str
+    chosen: Choice | None
 
     @classmethod
     def of(
@@ -156,7 +179,7 @@ class Plan:
                 " the numbers, as --conditional 50,0.5,0.1"
             )
         replace(question, conditional=how or GRID[0]).check()
-        return cls(path, embedder, question, how, origin)
+        return cls(path, embedder, question, how, origin, chosen)
 
     def carried_out(
         self,
@@ -168,7 +191,7 @@ class Plan:
         made_by: Mapping[str, Any],
         how: Extraction,
     ) -> Conditionally:
-        """Make the maps, score, and where it is to be chosen keep the choice on the card.
+        """Make the maps, score, and where it is to be chosen keep the choice on the card, if it is of any use.
 
         Args:
             individual: of pictures alone, by the first protocol.
@@ -192,9 +215,17 @@ class Plan:
             "mAP": dict(tried)[best].mAP,
             "individual mAP": individual.mAP,
         }
-        change(self.path, lambda _: {KEY: facts}, made_by["checkpoint"])
-        origin = f"{Choice(facts).sentence()}; kept on the card of {self.path}"
-        return Conditionally(dict(answers)[best], best, origin, tried)
+        kept = facts["mAP"] > individual.mAP
+        if kept:
+            change(self.path, lambda _: {KEY: facts}, made_by["checkpoint"])
+            origin = f"{Choice(facts).sentence()}; kept on the card of {self.path}"
+        else:
+            there = "says nothing of it" if self.chosen is None else f"still says {self.chosen.how}"
+            origin = (
+                f"the best {Choice(facts).found()}; that is no better than pictures alone, so nothing is kept, and the"
+                f" card of {self.path} {there}"
+            )
+        return Conditionally(dict(answers)[best], best, origin, tried, kept)
 
     def _answer(
         self, query: Features, gallery: Features, pairs: Pairs, how: Conditional, device: torch.device

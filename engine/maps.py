@@ -65,9 +65,9 @@ class Wanted:
 
     @classmethod
     def of(cls, split: Split, title: str, folder: Path, made_by: Mapping[str, Any], how: Extraction) -> Wanted:
-        """Under the features' folder; `made_by` says which dataset, checkpoint and preprocessing."""
+        """Under the features' folder; `made_by` says which dataset and which checkpoint, preprocessing included."""
         beside = how.inputs.of([split], how.device).facts
-        known = {name: made_by[name] for name in ("dataset", "checkpoint", "preprocessing")}
+        known = {name: made_by[name] for name in ("dataset", "checkpoint")}
         manifest = {**known, **beside, "split": title, "fingerprint": split.fingerprint(modified=True)}
         return cls(split, title, folder / "maps" / title, json.loads(json.dumps(manifest)))
 

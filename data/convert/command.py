@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 import time
 from collections.abc import Callable, Sequence
@@ -72,6 +73,7 @@ def _next(dataset: str, layout: str, out: Path, catalog: Path) -> str:
         entries = load(catalog)
         reader = entries[dataset].reader if dataset in entries else dataset
         if reader != layout:
-            return f"a line in configs/datasets.yml, `NAME: {{reader: market, root: {out}, variant: none}}`"
+            root = json.dumps(str(out), ensure_ascii=False)  # which YAML reads too
+            return f"a line in configs/datasets.yml, `NAME: {{reader: market, root: {root}, variant: none}}`"
         name = dataset
     return f"python3 -m data.doctor {name} --root {shlex.quote(str(out))}"

@@ -2,8 +2,13 @@
 
 A pickle is a program. This one may build containers, texts and numbers, and NumPy's arrays of texts and numbers; those
 are put together here from their bytes, because NumPy's own functions believe what a file says of its memory. Neither
-may a few bytes cost hours or gigabytes: a tuple of two equal tuples of two equal tuples … takes a step for each of its
-2ⁿ ends where it is a key, so keys are texts and numbers.
+may a few bytes cost hours or gigabytes:
+
+- A tuple of two equal tuples of two equal tuples … takes a step for each of its 2ⁿ ends where it is a key, and whole
+  numbers from 2⁶¹ − 1 on can be chosen so that all are looked for in the same place. So keys are texts and smaller
+  numbers.
+- What a file names again costs it two bytes, however long it is, and could be copied each time. So all that is copied
+  counts, and the sum may not be much more than the file.
 """
 
 from __future__ import annotations
@@ -12,7 +17,7 @@ import io
 import pickle
 import re
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -55,6 +60,11 @@ def read_plain(file: Path) -> dict[str, Any]:
 
 
 _SCALAR = (str, bytes, int, type(None))
+_LARGEST = 2**61 - 1
+"""Python looks for a whole number in a dictionary by its remainder after this."""
+_COPIES = 4
+"""How many items may be copied for each byte of the file. What NumPy and Python write needs two: a byte of an array may
+stand there as a text that is made bytes, and these items."""
 _HASHED = {
     pickle.SETITEM: slice(-2, None, 2),
     pickle.SETITEMS: slice(0, None, 2),
@@ -69,6 +79,8 @@ def _keys(keys: Iterable[object]) -> None:
     for key in keys:
         if not isinstance(key, _SCALAR):
             raise ValueError(f"a {type(key).__name__} as a key, not a text or number")
+        if isinstance(key, int) and abs(key) >= _LARGEST:
+            raise ValueError("a number beyond 2**61 as a key")
 
 
 def _minding(instruction: bytes, keys: slice) -> Callable[[Any], None]:
@@ -88,8 +100,30 @@ def _byte_array(reader: Any) -> None:
     reader.append(bytearray(reader.read(length)))
 
 
+def _build(reader: Any) -> None:
+    """The state of an array, counted before it is copied."""
+    state = reader.stack[-1]
+    reader.copies.count([state])
+    if isinstance(state, list | tuple):
+        reader.copies.count(state)
+    pickle._Unpickler.dispatch[pickle.BUILD[0]](reader)
+
+
+class _Copies:
+    """How many items may still be copied, for a file of so many bytes."""
+
+    def __init__(self, size: int) -> None:
+        self._left = _COPIES * size
+
+    def count(self, things: Iterable[object]) -> None:
+        """Raise `ValueError` when copying these, one level deep, is more than a file of this size has to ask for."""
+        self._left -= sum(len(one) for one in things if isinstance(one, Sized))
+        if self._left < 0:
+            raise ValueError("it copies the same things again and again")
+
+
 class _Plain(pickle._Unpickler):
-    """Calls what stands in `_ALLOWED`, and nothing else.
+    """Calls what stands in `_NAMED`, and nothing else.
 
     The one that is written in Python lets its steps be changed, and keeps what it remembers in a dictionary: a memo
     numbered 2³² − 1 costs nothing. From memory nothing can be read that is longer than the file.
@@ -98,34 +132,38 @@ class _Plain(pickle._Unpickler):
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {
         **pickle._Unpickler.dispatch,
         pickle.BYTEARRAY8[0]: _byte_array,
+        pickle.BUILD[0]: _build,
         **{code[0]: _minding(code, keys) for code, keys in _HASHED.items()},
     }
 
     def __init__(self, file: Path) -> None:
         # Python 2 wrote bytes and texts alike; Latin-1 gives every byte back.
-        super().__init__(io.BytesIO(file.read_bytes()), encoding="latin1")
+        content = file.read_bytes()
+        super().__init__(io.BytesIO(content), encoding="latin1")
         self._file = file
+        self.copies = _Copies(len(content))
 
     def find_class(self, module: str, name: str) -> Any:
-        allowed = _ALLOWED.get(f"{module}.{name}")
-        if allowed is None:
+        function = _NAMED.get(f"{module}.{name}")
+        if function is None:
             asked = repr(f"{module}.{name}"[:80])[1:-1]
             raise UserError(
                 f"{self._file} asks for {asked}, which is refused: lists, dictionaries, texts, whole numbers "
                 "and NumPy's arrays of these are read; write the file anew with nothing else in it"
             )
-        return allowed
+        return _Allowed(function, self.copies)
 
 
 class _Allowed:
     """A function a pickle may call, and not change: pickles may set attributes of what they name."""
 
-    __slots__ = ("_function",)
+    __slots__ = ("_copies", "_function")
 
-    def __init__(self, function: Callable[..., object]) -> None:
-        self._function = function
+    def __init__(self, function: Callable[..., object], copies: _Copies) -> None:
+        self._function, self._copies = function, copies
 
     def __call__(self, *arguments: object) -> object:
+        self._copies.count([arguments, *arguments])
         return self._function(*arguments)
 
     def __setstate__(self, state: object) -> None:
@@ -262,5 +300,3 @@ _NAMED: dict[str, Callable[..., object]] = {
     "_codecs.encode": _encoded,
 }
 """What Python 2 and 3 and NumPy 1 and 2 write into such files, by the names they write."""
-
-_ALLOWED = {name: _Allowed(function) for name, function in _NAMED.items()}

@@ -24,7 +24,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from common.contracts import Batch
-from configs.schema import Config, Term
+from common.errors import UserError
+from configs.schema import Batches, Config, Term
 from modeling.layers.ghost import ghost_batch_norms, require_whole
 from modeling.layers.heads import IdentityClassifier
 from modeling.layers.non_local import non_local_blocks
@@ -93,6 +94,7 @@ class CaceNet(Method):
         options = config.options
         assert isinstance(options, CaceNetOptions)
         require_whole("options.group", options.group, config.batches.size)
+        _require_two_people(options, config.batches)
         method = cls(cls.build_embedder(config), options, facts)
         return method if options.group is None else ghost_batch_norms(method, options.group)
 
@@ -159,6 +161,19 @@ class CaceNet(Method):
         known = {id(one) for one in pretrained}
         others = [one for one in self.parameters() if id(one) not in known]
         return {"main": Recipe([ParameterGroup(pretrained, pretrained=True), ParameterGroup(others)])}
+
+
+def _require_two_people(options: CaceNetOptions, batches: Batches) -> None:
+    """Raise `UserError` for groups in which triplets would find nobody else, or some pictures nobody of their own."""
+    mined = options.triplet.weight or options.pair_triplet.weight
+    if options.group is None or not mined or batches.kind != "identity":
+        return
+    if options.group % batches.instances or options.group < 2 * batches.instances:
+        raise UserError(
+            f"options.group={options.group} does not hold two or more whole people of batches.instances="
+            f"{batches.instances} pictures, and triplets compare people within a group; give a multiple of"
+            f" {batches.instances} from {2 * batches.instances} on, or set the weights of triplet and pair_triplet to 0"
+        )
 
 
 def pair_triplet(features: Tensor, pairs: Pairs, labels: Tensor, margin: float | None) -> Tensor:

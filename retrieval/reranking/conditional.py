@@ -40,7 +40,7 @@ class Conditional:
     Attributes:
         k: places of a query that are ranked anew.
         lam: λ, the share of the conditional distance.
-        hardest: the share of the queries that it is done for; rounded up.
+        hardest: the share of the queries that it is done for, above 0; rounded up.
     """
 
     k: int = 50
@@ -49,10 +49,10 @@ class Conditional:
 
     def check(self) -> None:
         """Raise `UserError` for what cannot be asked."""
-        if self.k < 1 or not 0 <= self.lam <= 1 or not 0 <= self.hardest <= 1:
+        if self.k < 1 or not 0 <= self.lam <= 1 or not 0 < self.hardest <= 1:
             raise UserError(
-                f"conditional scoring by {self}: k is a whole number from 1 on, lambda and the share of the hardest"
-                " queries lie between 0 and 1, such as 50,0.5,0.1"
+                f"conditional scoring by {self}: k is a whole number from 1 on, lambda a share from 0 to 1, and the"
+                " share of the hardest queries above 0 and up to 1, such as 50,0.5,0.1"
             )
 
     def as_dict(self) -> dict[str, Any]:
@@ -86,8 +86,9 @@ def rescored(
         UserError: see `neighbours`; or a conditional distance is NaN.
     """
     host = Backend.on_host(device, backend, query, gallery)
+    places = max(1, min(how.k, len(gallery)))
     found = neighbours(
-        scorer, query, gallery, how.k, device=device, backend=backend, team=team, leave_out=leave_out
+        scorer, query, gallery, places, device=device, backend=backend, team=team, leave_out=leave_out
     ).rows
     line, place = np.nonzero(found >= 0)
     cosines = np.full(found.shape, -np.inf)
@@ -107,15 +108,15 @@ def rescored(
     distances = np.full(rows.shape, np.inf)
     distances[line, place] = (1 - how.lam) * alone + how.lam * given
     order = np.argsort(distances, axis=1, kind="stable")
-    places = np.empty(order.shape, dtype=np.float32)
-    np.put_along_axis(places, order, np.arange(order.shape[1], dtype=np.float32)[None], axis=1)
-    return Rescored(scorer, rows, -places)
+    after = np.empty(order.shape, dtype=np.float32)
+    np.put_along_axis(after, order, np.arange(order.shape[1], dtype=np.float32)[None], axis=1)
+    return Rescored(scorer, rows, -after)
 
 
 def _hardest(best: Doubles, share: float) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """`(Q,)`: the share of the queries whose best picture is least like them; none that has no picture at all."""
     there = np.flatnonzero(best > -np.inf)
-    count = math.ceil(round(share * len(there), 6))  # 0.07 · 100 is a little more than 7
+    count = max(1, math.ceil(round(share * len(there), 6)))  # 0.07 · 100 is a little more than 7
     mask = np.zeros(len(best), dtype=bool)
     mask[there[np.argsort(best[there], kind="stable")[:count]]] = True
     return mask

@@ -23,7 +23,7 @@ from tests.engine.paired import PairedEmbedder
 from tests.engine.toys import CPU, dataset_of
 
 HOW = Extraction(Preprocessing(32, 16, (0.5,) * 3, (0.25,) * 3), CPU, batch_size=4, workers=0, flip=True)
-MADE_BY = {"dataset": "toys", "checkpoint": "abc", "preprocessing": {"height": 32}, "scorer": "cosine", "flip": True}
+MADE_BY = {"dataset": "toys", "checkpoint": "abc", "scorer": "cosine", "flip": True}
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +92,15 @@ def test_they_are_used_again_until_something_changes(
     assert made[6:] == ["maps of the gallery"]
     assert json.loads((stopped / "manifest.json").read_text())["checkpoint"] == "other"
     assert sorted(path.name for path in stopped.iterdir()) == ["manifest.json", "maps.npy"]
+
+
+def test_pictures_that_were_written_again(embedder: PairedEmbedder, tmp_path: Path) -> None:
+    """Of the same size, so that only the time of writing tells."""
+    pictures = dataset_of(tmp_path / "pictures")
+    maps_of(embedder, wanted(pictures, tmp_path), HOW)
+    assert [one.there() for one in wanted(pictures, tmp_path)] == [True, True]
+    os.utime(pictures.gallery.file(4), (1, 1))
+    assert [one.there() for one in wanted(pictures, tmp_path)] == [True, False]
 
 
 def test_no_room(embedder: PairedEmbedder, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

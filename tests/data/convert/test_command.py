@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from common.errors import UserError
 from data.convert.command import main
@@ -55,7 +56,7 @@ def test_the_next_command_works(tmp_path: Path, catalog: Path, capsys: pytest.Ca
     ("name", "expected"),
     [
         ("mine", "python3 -m data.doctor mine --root {out}"),
-        ("own", "`NAME: {{reader: market, root: {out}, variant: none}}`"),
+        ("own", '`NAME: {{reader: market, root: "{out}", variant: none}}`'),
     ],
 )
 def test_what_to_do_with_markets_names(
@@ -65,6 +66,13 @@ def test_what_to_do_with_markets_names(
     root = market_tree(tmp_path / "set") if name == "mine" else table_root(tmp_path / "set", people(3))
     main([name, str(tmp_path / "out"), "--root", str(root), "--to", "market"], catalog)
     assert capsys.readouterr().out.rstrip().endswith(expected.format(out=tmp_path / "out"))
+
+
+def test_a_line_that_can_be_pasted(tmp_path: Path, catalog: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root, out = table_root(tmp_path / "set", people(3)), tmp_path / 'a, b: c "d" \\ü🙂 #e'
+    main(["own", str(out), "--root", str(root), "--to", "market"], catalog)
+    line = capsys.readouterr().out.rstrip().split("`")[1]
+    assert yaml.safe_load(line) == {"NAME": {"reader": "market", "root": str(out), "variant": "none"}}
 
 
 def test_mistakes(tmp_path: Path, catalog: Path) -> None:

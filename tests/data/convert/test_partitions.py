@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import pickletools
 import re
@@ -75,6 +76,29 @@ def test_validation(dataset: Dataset) -> None:
     assert len(queries) == len({name[:13] for name in queries}) == 4 * 3
     for query in queries:
         assert any(mark == 1 and name[:8] == query[:8] and name[9:13] != query[9:13] for name, mark in marks.items())
+
+
+def test_who_is_held_out_for_val(dataset: Dataset) -> None:
+    """A draw with the seed 1, whoever draws."""
+    drawn = sorted(range(1, 21), key=lambda pid: hashlib.sha256(f"1\t{pid}".encode()).hexdigest())[:4]
+    assert {int(name[:8]) for name in lists_of(dataset)["val_im_names"]} == set(drawn)
+
+
+def test_a_copy_is_divided_as_the_dataset_is(dataset: Dataset, tmp_path: Path) -> None:
+    """Whatever its pictures are called, and whether it tells outfits."""
+    expected = lists_of(dataset)
+    renamed = [(f"another/{path}", pid, camid, split) for path, pid, camid, split in people(20)]
+    (tmp_path / "worn.csv").write_text(
+        "\n".join(
+            ["path,pid,camid,split,clothes"]
+            + [f"{path},{pid},{camid},{split},{row % 2}" for row, (path, pid, camid, split) in enumerate(renamed)]
+        )
+    )
+    for path, *_ in renamed:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(b"")
+    found = lists_of(read("csv", tmp_path, "worn"))
+    assert {key: found[key] for key in found if "val" in key} == {key: expected[key] for key in found if "val" in key}
 
 
 def test_at_most_a_hundred_people_are_held_out(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from data.readers.pickled import read_plain
 
 PLAIN: dict[str, Any] = {
     "names": ["a.jpg", "b.jpg"],
-    "labels": {7: 0, -1: 1, 2**70: 2},
+    "labels": {7: 0, -1: 1, 2**61 - 2: 2},
     "set": {1, 2},
     "frozen": frozenset({"x"}),
     "pair": (1, "ü"),
@@ -115,6 +115,8 @@ DAMAGED = {
     "a number of a text": b"\x80\x02}U\x01ac__builtin__\nint\nU\x0219\x85Rs.",
     "extension registry": b"\x80\x02}U\x01a\x82\x01s.",
     "persistent id": b"\x80\x02}U\x01aU\x01xQs.",
+    "a number that is too large as a key": b"\x80\x02}\x8a\x08" + (2**61 - 1).to_bytes(8, "little") + b"K\x01s.",
+    "a number that is too small as a key": pickle.dumps({"a": {1 - 2**61: 1}}, 2),
     "too few bytes": b"\x80\x02}U\x01acnumpy.core.multiarray\nscalar\n"
     b"cnumpy\ndtype\nU\x02i8K\x00K\x01\x87RU\x03abc\x86Rs.",
 }
@@ -140,6 +142,76 @@ COSTLY = {
 def test_keys_that_would_take_for_ever(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(UserError, match=r"\(ValueError: a tuple as a key, not a text or number\)"):
         read_plain(file_of(tmp_path, content))
+
+
+LONG, AGAIN = 20_000, 500
+LENGTH = b"J" + LONG.to_bytes(4, "little")
+NULLS = b"X" + LENGTH[1:] + bytes(LONG)
+NUMBERS = b"".join(b"J" + number.to_bytes(4, "little") + b"N" for number in range(LONG // 5))
+KIND = b"cnumpy\ndtype\nU\x02i1\x85R"
+
+
+def again(function: str, arguments: bytes, long: bytes, before: bytes = b"", first: bytes = b"") -> bytes:
+    """Something long, memo 1, and a function, memo 2, called with arguments many times."""
+    return b"\x80\x02" + long + b"q\x010" + before + f"c{function}\nq\x02(".encode() + first + arguments * AGAIN + b"t."
+
+
+COPIED = {
+    **{
+        f"given to {name}": again(f"builtins\n{name}", b"h\x02h\x01\x85R", b"](" + b"N" * LONG + b"e")
+        for name in ("list", "tuple", "set", "frozenset")
+    },
+    "given to dict": again("__builtin__\ndict", b"h\x02h\x01\x85R", b"}(" + NUMBERS + b"u"),
+    "encoded": again("_codecs\nencode", b"h\x02h\x01h\x03\x86R", NULLS, b"U\x06latin1q\x030"),
+    "given to a scalar": again(
+        "numpy.core.multiarray\nscalar", b"h\x02h\x03h\x01\x86R", NULLS, b"cnumpy\ndtype\nU\x06S20000\x85Rq\x030"
+    ),
+    "a buffer": again(
+        "numpy.core.numeric\n_frombuffer",
+        b"h\x02h\x03R",
+        NULLS,
+        b"(h\x01" + KIND + LENGTH + b"\x85U\x01Ctq\x030",
+    ),
+    "the state of an array": again(
+        "numpy.core.multiarray\n_reconstruct",
+        b"h\x02h\x04Rh\x03b",
+        NULLS,
+        b"(K\x01" + LENGTH + b"\x85" + KIND + b"\x89h\x01tq\x030)q\x040",
+    ),
+    "as many arguments": again("numpy.core.multiarray\n_reconstruct", b"h\x02h\x01R", b"(" + b"N" * LONG + b"t"),
+    "a long state": again(
+        "numpy\ndtype", b"h\x01b", b"(K\x03U\x01<NNN" + b"N" * LONG + b"t", KIND + b"q\x030", b"h\x03"
+    ),
+}
+
+
+@pytest.mark.parametrize("content", COPIED.values(), ids=COPIED)
+def test_what_is_named_again_and_again_is_not_copied_each_time(tmp_path: Path, content: bytes) -> None:
+    file = file_of(tmp_path, content)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match=r"\(ValueError: it copies the same things again and again\)"):
+            read_plain(file)
+    finally:
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert most < 200 * len(content)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_much_that_is_written_by_python_and_numpy(tmp_path: Path, protocol: int) -> None:
+    """In files of which nearly all is told by what is called."""
+    for content in (
+        [bytes([number % 256]) * (number % 3) for number in range(2000)],
+        [np.uint8(number % 256) for number in range(2000)],
+        [np.str_("ab"[number % 2 :]) for number in range(2000)],
+        [set(range(number % 3)) for number in range(2000)],
+        [np.arange(number % 3, dtype=np.int8) for number in range(2, 2000, 3)],
+        np.zeros(20_000, dtype=np.int8),
+        np.array(["ü"] * 5000),
+        frozenset(range(5000)),
+    ):
+        read_plain(file_of(tmp_path, pickle.dumps({"a": content}, protocol)))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from modeling.layers.pair_graph import ISOLATED, PairGraph, Pairs, Projected
+from modeling.layers.pair_graph import PairGraph, Pairs, Projected
 
 CHANNELS = 32
 
@@ -39,7 +39,7 @@ def joined(layer: PairGraph, first: Tensor, second: Tensor) -> tuple[Tensor, Ten
         a = a.clone()
         a[:cells, :cells] = a[cells:, cells:] = 0
     d = a.sum(dim=1)
-    r = torch.tensor([float(one) ** -0.5 if one > ISOLATED else 1.0 for one in d.detach()], dtype=x.dtype)
+    r = torch.tensor([float(one) ** -0.5 if one > 1e-3 else 1.0 for one in d.detach()], dtype=x.dtype)
     between = torch.diag(d) - a if layer.propagation == "laplacian" else a
     matrix = torch.diag(r) @ between @ torch.diag(r)
     changed = x + layer.out.weight @ (layer.value.weight @ x @ matrix)
@@ -143,6 +143,27 @@ def test_a_cell_without_neighbours() -> None:
     dark.sum().backward()
     assert nothing.grad is not None
     assert bool(nothing.grad.isfinite().all())
+
+
+@pytest.mark.parametrize("propagation", ["laplacian", "adjacency"])
+def test_few_and_weak_edges(propagation: str) -> None:
+    """The last cell is a neighbour of the first two, of degree 0.0008 and 0.005: only the first counts as alone."""
+    y = torch.eye(4, dtype=torch.float64)
+    y[3] = torch.tensor([0.0008, 0.005, 0, 1])
+    g = torch.randn(4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    split = [Projected(y[None, cells], g[None, cells]) for cells in (slice(0, 2), slice(2, 4))]
+    found = torch.cat(graph(propagation=propagation)(*split), dim=1)[0]
+    root, last = 0.005**-0.5, 0.0058**-0.5
+    told = torch.stack(
+        [
+            0.0008 * last * g[3],
+            root * 0.005 * last * g[3],
+            torch.zeros(4, dtype=torch.float64),
+            last * (0.0008 * g[0] + 0.005 * root * g[1]),
+        ]
+    )
+    own = torch.tensor([0.0008, 1, 0, 1])[:, None] * g
+    torch.testing.assert_close(found, own - told if propagation == "laplacian" else told, rtol=1e-6, atol=1e-9)
 
 
 def test_a_black_picture() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,10 @@ def _small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def configured(options: dict[str, Any] | None = None, backbone: str = "toy", **sections: Any) -> Config:
     model = {"backbone": backbone, "pretrained": "none", "pooling": "gem", **sections.pop("model", {})}
-    return parse({"method": "cacenet", "model": model, "options": options or {}, **sections}, options_of)
+    batches = {"instances": 2, **sections.pop("batches", {})}
+    return parse(
+        {"method": "cacenet", "model": model, "batches": batches, "options": options or {}, **sections}, options_of
+    )
 
 
 def batch(size: int = 8) -> Batch:
@@ -240,6 +244,22 @@ def test_a_group_that_does_not_divide_the_batch() -> None:
         method_of({"group": 12})
 
 
+@pytest.mark.parametrize(("group", "instances"), [(4, 4), (8, 8), (16, 32), (8, 16), (8, 3)])
+@pytest.mark.parametrize("off", ["triplet", "pair_triplet"])
+def test_groups_in_which_triplets_find_nobody(group: int, instances: int, off: str) -> None:
+    size = 48 if instances == 3 else 64
+    none = {name: {"weight": 0.0} for name in ("triplet", "pair_triplet")}
+    batches = {"size": size, "instances": instances}
+    with pytest.raises(
+        UserError,
+        match=rf"options.group={group} does not hold two or more whole .* of {instances} from {2 * instances} on",
+    ):
+        method_of({"group": group, off: none[off]}, batches=batches)
+    method_of({"group": group, **none}, batches=batches)
+    method_of({"group": group}, batches={**batches, "kind": "random"})
+    method_of({"group": 2 * group}, batches={"size": 64, "instances": group})
+
+
 def test_only_pictures_alone_move_the_statistics_of_the_test() -> None:
     def moved(options: dict[str, Any]) -> list[Tensor]:
         method = method_of(options)
@@ -336,6 +356,20 @@ def test_pair_triplet_by_hand() -> None:
     loss.backward()
     assert loss.item() == 0
     assert torch.equal(nobody.grad, torch.zeros_like(e))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("margin", [0.5, None])
+def test_pair_triplet_is_the_mean_over_those_that_find_both(margin: float | None) -> None:
+    """In each group, of unit vectors that point either way: a picture nobody knows and one alone take no part."""
+    pairs, labels = Pairs.of(4), torch.tensor([[0, 0, 1, -1], [5, 5, 5, 7]])
+    e = torch.ones(2, 12, 3, dtype=torch.float64)
+    apart = {(0, 1)}  # the first pair of people 0 and 5 is as far apart as can be, all others are alike
+    for row, pair in enumerate(zip(pairs.own.tolist(), pairs.partner.tolist(), strict=True)):
+        if pair in apart:
+            e[:, row] = -1
+    far, near = (math.log1p(math.exp(gap)) if margin is None else margin + gap for gap in (2.0, 0.0))
+    expected = ((far + far) / 2 + (far + far + near) / 3) / 2
+    assert pair_triplet(e, pairs, labels, margin).item() == pytest.approx(expected, abs=1e-5)
 
 
 def test_features_that_are_alike_have_finite_gradients() -> None:
