@@ -22,7 +22,7 @@ from typing import Any
 
 import ignite
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from common.errors import UserError, did_you_mean
 from common.files import write_atomically
@@ -124,6 +124,18 @@ def require_card(checkpoint: Checkpoint, path: Path) -> None:
     missing = sorted(CARD - set(checkpoint.card)) if isinstance(checkpoint.card, Mapping) else ["everything"]
     if missing:
         raise UserError(f"{path}: its card lacks {', '.join(missing)}; take another checkpoint of the run")
+
+
+def load_weights(network: nn.Module, checkpoint: Checkpoint, path: Path) -> None:
+    """Give a network that was built from the card its weights; `UserError` when they are of another one."""
+    try:
+        network.load_state_dict(checkpoint.model)
+    except RuntimeError as error:
+        config = checkpoint.card["config"]
+        raise UserError(
+            f"{path} does not hold the weights that its own card describes ({config['method']} on"
+            f" {config['model']['backbone']}); it was changed after it was written, take another one"
+        ) from error
 
 
 def versions() -> dict[str, str]:

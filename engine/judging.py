@@ -20,7 +20,7 @@ from data.catalog import find
 from data.samples import Dataset, Split, require
 from engine.calibration import Calibration, calibrate, calibrations, require_writable, write
 from engine.card import identity_of
-from engine.checkpoint import checkpoint_file, load_checkpoint, require_card
+from engine.checkpoint import checkpoint_file, load_checkpoint, load_weights, require_card
 from engine.conditional import Conditionally, Plan
 from engine.devices import place
 from engine.evaluation import validation_of
@@ -148,13 +148,7 @@ def judge(request: Request, device: torch.device) -> Judgement:
         question = _question(request, config, dataset, embedder.scorer)
         plan = _plan(request, path, card, embedder, question)
         inputs = _inputs(request, config, embedder, dataset)
-        try:
-            embedder.load_state_dict(checkpoint.model)
-        except RuntimeError as error:
-            raise UserError(
-                f"{path} does not hold the weights that its own card describes ({config.method} on"
-                f" {config.model.backbone}); it was changed after it was written, take another one"
-            ) from error
+        load_weights(embedder, checkpoint, path)
         if request.calibrate is not None:  # before hours of extraction
             require_writable(path)
             query_labels, gallery_labels = columns_of(dataset.query), columns_of(dataset.gallery)

@@ -35,7 +35,7 @@ from data.readers.listing import pictures
 from data.samples import Sample, Split, require
 from data.street.part_truth import PartTruth
 from data.transforms import Pixels
-from engine.checkpoint import Checkpoint, checkpoint_file, load_checkpoint, require_card
+from engine.checkpoint import Checkpoint, checkpoint_file, load_checkpoint, load_weights, require_card
 from engine.devices import parse_devices, place
 from engine.extraction import Extraction
 from engine.parsing_masks import Found, by_network, by_parser
@@ -172,13 +172,7 @@ def _embedder(checkpoint: Checkpoint, path: Path, config: Config) -> ParsingEmbe
         raise UserError(
             f"{path} is of the method {config.method}, which finds no body parts; give a checkpoint of method: hcga"
         )
-    try:
-        embedder.load_state_dict(checkpoint.model)
-    except RuntimeError as error:
-        raise UserError(
-            f"{path} does not hold the weights that its own card describes ({config.method} on"
-            f" {config.model.backbone}); it was changed after it was written, take another one"
-        ) from error
+    load_weights(embedder, checkpoint, path)
     return embedder
 
 
