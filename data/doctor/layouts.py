@@ -16,6 +16,7 @@ from data.readers import (
     ltcc,
     market,
     msmt,
+    occluded_duke,
     occluded_reid,
     p_duke,
     partitions,
@@ -198,6 +199,12 @@ LAYOUTS: dict[str, Layout] = {
     "last": VARIANTS["last", "test"],
     "vcclothes": VARIANTS["vcclothes", "all"],
     "deepchange": VARIANTS["deepchange", "test"],
+    "occluded-duke": Layout(
+        market.is_layout,
+        {title: (file,) for title, file in occluded_duke.LISTS.items()},
+        beside=tuple(occluded_duke.LISTS.values()),
+        left_out=_below(*market.FOLDERS.values()),
+    ),
     "occluded-reid": VARIANTS["occluded-reid", "all"],
     "p-duke": Layout(_any_of(*p_duke.PARTS), _parts(p_duke.FOLDERS), own_numbers=True),
     "partitions": Layout(

@@ -17,6 +17,7 @@ from data.readers import (
     ltcc,
     market,
     msmt,
+    occluded_duke,
     occluded_reid,
     p_duke,
     partitions,
@@ -38,6 +39,7 @@ READERS: dict[str, Callable[..., Dataset]] = {
     "last": last.read,
     "vcclothes": vcclothes.read,
     "deepchange": deepchange.read,
+    "occluded-duke": occluded_duke.read,
     "occluded-reid": occluded_reid.read,
     "p-duke": p_duke.read,
     "partitions": partitions.read,
@@ -56,7 +58,7 @@ def read(reader: str, root: Path, name: str, **options: object) -> Dataset:
 
     Args:
         name: what the user calls the dataset; errors and summaries say it.
-        options: the reader's keyword arguments (`variant`, `version`, `file`).
+        options: the reader's keyword arguments (`variant`, `version`, `file`, `lists`).
 
     Raises:
         UserError: no such reader or option, or what the reader finds wrong.

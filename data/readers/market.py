@@ -29,7 +29,8 @@ PUBLISHED = {
 NO_COUNTS = "none"
 """The variant of any other dataset in these folders, whatever it is called."""
 
-_NAME = re.compile(r"(?P<pid>-1|[0-9]{1,9})_c(?P<cam>0*[1-9][0-9]{0,5})(?![0-9])")
+NAME = re.compile(r"(?P<pid>-1|[0-9]{1,9})_c(?P<cam>0*[1-9][0-9]{0,5})(?![0-9])")
+"""Matched at the start of a base name; cameras are counted from 1."""
 
 
 def read(root: Path, name: str, *, variant: str | None = None) -> Dataset:
@@ -68,6 +69,6 @@ def read_layout(
         named: the protocol, by the name that papers on this dataset have for Market-1501's.
     """
     # Only the training folder is read with its sub-folders: that is how the published counts were made.
-    splits, skipped = read_names(root, name, FOLDERS, _NAME, FORM, below=("train",))
+    splits, skipped = read_names(root, name, FOLDERS, NAME, FORM, below=("train",))
     three = splits["train"], splits["query"], splits["gallery"]
     return checked(name, *three, published, notes + skipped, named=named)

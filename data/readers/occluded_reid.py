@@ -2,7 +2,7 @@
 
 No camera is told, so every picture of the person counts. Papers mostly learn elsewhere and ask about all 200 people; a
 few divide them (`root/{train,query,test}` with Market-1501's names, whose "cameras" say hidden or whole), which is an
-easier question with other scores.
+easier question with other scores and a protocol of another name.
 """
 
 from __future__ import annotations
@@ -55,5 +55,5 @@ def read(root: Path, name: str, *, variant: str = "all") -> Dataset:
     train = splits.get("train", Split.empty(root))
     three, told = (train, splits["query"], splits["gallery"]), (NOTES[variant], *notes)
     if variant == "half":
-        return checked(name, *three, notes=told, protocol=NO_CAMERA)
+        return checked(name, *three, notes=told, protocol=NO_CAMERA, named="occluded-reid-half")
     return checked(name, *three, PUBLISHED, told, NO_CAMERA, named="occluded-reid")

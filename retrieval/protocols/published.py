@@ -82,7 +82,9 @@ VCCLOTHES_CC = replace(
 )
 
 OCCLUDED_DUKE = MARKET.called(
-    "occluded-duke", "Occluded-Duke: judged as Market-1501 is; every query is occluded", datasets=("occluded-duke",)
+    "occluded-duke",
+    "Occluded-Duke: judged as Market-1501 is; every query is occluded",
+    datasets=("occluded-duke", "occluded-duke-lists"),
 )
 P_DUKE = NO_CAMERA.called(
     "p-duke",
@@ -95,6 +97,12 @@ OCCLUDED_REID = NO_CAMERA.called(
     "Occluded-REID: occluded queries and whole gallery pictures of all 200 people, trained elsewhere, and none is "
     "junk, since no camera is told. HCGA's code wants a part of them to train on; its numbers are not of this protocol",
     datasets=("occluded-reid",),
+)
+OCCLUDED_REID_HALF = NO_CAMERA.called(
+    "occluded-reid-half",
+    "Occluded-REID divided: half of the people are trained on and the other half asked about, every picture of the "
+    "person counts, since no camera is told. It is easier than occluded-reid, and the two must not be compared",
+    datasets=("occluded-reid-half",),
 )
 CELEB = NO_CAMERA.called(
     "celeb",
@@ -117,5 +125,6 @@ PUBLISHED: tuple[Protocol, ...] = (
     OCCLUDED_DUKE,
     P_DUKE,
     OCCLUDED_REID,
+    OCCLUDED_REID_HALF,
     CELEB,
 )

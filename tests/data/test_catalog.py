@@ -27,6 +27,7 @@ def test_the_catalog_of_the_repository() -> None:
     entries = load(CATALOG)
     assert {"market", "duke", "cuhk", "msmt", "csv", "folders", "street"} <= set(entries)
     assert {"occluded-duke", "p-duke", "occluded-reid", "celeb", "celeb-light", "last", "deepchange"} <= set(entries)
+    assert {"occluded-duke-lists", "occluded-reid-half"} <= set(entries)
     assert {"vcclothes", "vcclothes-sc", "vcclothes-cc", "partitions", "pattern"} <= set(entries)
     assert (entries["street"].reader, entries["street"].root) == ("street", "datasets/street")
     assert entries["cuhk"].options == {"variant": "detected"}

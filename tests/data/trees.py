@@ -122,6 +122,32 @@ def occluded_duke(root: Path) -> Tree:
     return tree
 
 
+def occluded_duke_lists(root: Path) -> Tree:
+    """DukeMTMC-reID as it is, some of whose pictures lists make another split's; nobody uses the others."""
+    rows = rows_of()
+    for pid in (1, 20, 700):
+        rows["train"] += [
+            Row(f"bounding_box_train/{pid:04d}_c{camera}_f0046182.jpg", pid, camera - 1) for camera in (1, 8)
+        ]
+        rows["train"].append(Row(f"bounding_box_train/more/{pid:04d}_c3_f0046182.jpg", pid, 2))
+    rows["train"].append(Row("query/0001_c2_f0000007.jpg", 1, 1))
+    for pid in (5, 60):
+        rows["query"].append(Row(f"bounding_box_test/{pid:04d}_c4_f0046182.jpg", pid, 3))
+        rows["gallery"].append(Row(f"query/{pid:04d}_c7_f0046182.jpg", pid, 6))
+        rows["gallery"].append(Row(f"bounding_box_test/{pid:04d}_c2_f0099999.jpg", pid, 1))
+    rows["query"].append(Row("bounding_box_train/0060_c4_f0046183.jpg", 60, 3))
+    rows["gallery"].append(Row("bounding_box_test/0999_c2_f0099999.jpg", 999, 1))
+    write(root, rows)
+    picture(root / "bounding_box_train" / "0020_c5_f0001111.jpg")
+    (root / "Occluded_Duke").mkdir()
+    parts = {}
+    for title, told in rows.items():
+        file = f"Occluded_Duke/{title}.list"
+        (root / file).write_text("".join(f"{path.rpartition('/')[2]}\r\n" for path, *_ in reversed(told)) + "\r\n")
+        parts[title] = (file,)
+    return Tree("occluded-duke", root, numbered(rows), parts=parts, named="occluded-duke")
+
+
 def _duke(root: Path, options: Mapping[str, str]) -> Tree:
     rows = rows_of()
     for pid in range(1, 4):
@@ -432,7 +458,8 @@ def occluded_reid_half(root: Path) -> Tree:
     write(root, rows)
     parts = {"train": ("train",), "query": ("query",), "gallery": ("test",)}
     wrong = {title: f"{folder}/001_01.tif" for title, (folder,) in parts.items()}
-    return Tree("occluded-reid", root, numbered(rows), "no-camera", {"variant": "half"}, parts, wrong)
+    options = {"variant": "half"}
+    return Tree("occluded-reid", root, numbered(rows), "no-camera", options, parts, wrong, "occluded-reid-half")
 
 
 def partitions(root: Path) -> Tree:
@@ -496,6 +523,7 @@ TREES: dict[str, Callable[[Path], Tree]] = {
         market,
         duke,
         occluded_duke,
+        occluded_duke_lists,
         cuhk,
         cuhk_labeled,
         msmt,

@@ -28,7 +28,7 @@ def naive_metrics(hits: list[bool]) -> tuple[float, float, float, int]:
 ASKED = {"prcc-cc": [2], "prcc-sc": [1], "vcclothes-sc": [1, 2], "vcclothes-cc": [2, 3]}
 SHOWN = {"prcc-cc": [0], "prcc-sc": [0], "vcclothes-sc": [1, 2], "vcclothes-cc": [2, 3]}
 SINGLE = {"prcc-single-cc": "prcc-cc", "prcc-single-sc": "prcc-sc"}
-ANY_CAMERA = ["no-camera", "last", "p-duke", "occluded-reid", "celeb"]
+ANY_CAMERA = ["no-camera", "last", "p-duke", "occluded-reid", "occluded-reid-half", "celeb"]
 OTHER_CAMERA = ["market", "standard", "cuhk03-np", "deepchange", "vcclothes", "occluded-duke", *ASKED]
 
 

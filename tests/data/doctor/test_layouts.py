@@ -27,6 +27,7 @@ KINDS: dict[str, set[str]] = {
     "market": LITTER | ONE_CAMERA | {"extra-pictures", "identity-unknown"},
     "duke": LITTER | ONE_CAMERA,
     "occluded_duke": LITTER | ONE_CAMERA,
+    "occluded_duke_lists": LITTER | ONE_CAMERA | {"left-out"},
     "cuhk": LITTER | ONE_CAMERA | {"left-out"},
     "cuhk_labeled": LITTER | ONE_CAMERA | {"left-out"},
     "msmt": LITTER | ONE_CAMERA,
@@ -244,6 +245,18 @@ def test_all_that_the_lists_of_deepchange_name(doctor: Doctor, made: Tree) -> No
     assert finding["what"] == "pictures that the lists name and that are not there: 3 of 24"
     assert finding["items"][0]["about"] == "named in test-set-query-bbox.txt"
     assert (finding["severity"], word.status) == ("problem", 1)
+
+
+@of("occluded_duke_lists")
+def test_duke_without_the_lists_of_occluded_duke(doctor: Doctor, made: Tree) -> None:
+    """It is no other dataset; the reader's sentence says what is wanting."""
+    word = doctor("mine", made.root, "--quick")
+    assert word.names("left-out") == [["bounding_box_train/0020_c5_f0001111.jpg"]]
+    assert not any(name.endswith(".list") for (name,) in word.names("unread-files"))
+    shutil.rmtree(made.root / "Occluded_Duke")
+    word = doctor("mine", made.root, "--quick")
+    assert "holds none of train.list, query.list, gallery.list" in word.finding("refused")["what"]
+    assert word.status == 1
 
 
 @of("partitions")

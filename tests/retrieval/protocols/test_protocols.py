@@ -108,7 +108,7 @@ def test_deepchange_counts_another_tracklet_of_the_same_camera() -> None:
     assert wanted("deepchange", Columns.of([1], [77]), Columns.of([1, 1, 2], [77, 78, 78])) == [[1]]
 
 
-@pytest.mark.parametrize("name", ["last", "celeb", "p-duke", "occluded-reid"])
+@pytest.mark.parametrize("name", ["last", "celeb", "p-duke", "occluded-reid", "occluded-reid-half"])
 def test_dummy_cameras_make_nothing_junk(name: str) -> None:
     """Celeb's published reader numbers the cameras of query and gallery from 0 each, so that two may be equal."""
     assert wanted(name, Columns.of([1], [0]), Columns.of([1, 1], [0, 1])) == [[0, 1]]
@@ -142,7 +142,7 @@ def test_same_rules_are_the_same_objects() -> None:
     shared = {name: rule.same_as for name, rule in PROTOCOLS.items() if rule.same_as}
     assert shared == {
         **dict.fromkeys(("standard", "cuhk03-np", "deepchange", "occluded-duke"), "market"),
-        **dict.fromkeys(("last", "p-duke", "occluded-reid", "celeb"), "no-camera"),
+        **dict.fromkeys(("last", "p-duke", "occluded-reid", "occluded-reid-half", "celeb"), "no-camera"),
         "vcclothes": "standard",
     }
 
@@ -222,6 +222,7 @@ def test_unknown_names_suggest() -> None:
         ("prcc-single-cc", "mine", "prcc-cc"),  # a name of one's own for what the reader knows
         ("deepchange", "deepchange-val", "deepchange"),
         ("vcclothes-cc", "vcclothes-sc", "vcclothes-sc"),
+        ("occluded-duke", "occluded-duke-lists", "occluded-duke"),
         ("prcc-cc", "prcc", "no-camera"),  # as the reader found no camera
         ("no-camera", "market", "market"),
         ("standard", "street", "market"),
@@ -240,6 +241,8 @@ def test_a_protocol_of_ones_own(name: str, dataset: str, own: str) -> None:
         ("deepchange", "deepchange-validation", "market"),
         ("occluded-duke", "duke", "market"),
         ("last", "celeb", "celeb"),
+        ("occluded-reid", "occluded-reid-half", "occluded-reid-half"),
+        ("occluded-reid-half", "occluded-reid", "occluded-reid"),
     ],
 )
 def test_a_protocol_of_others(name: str, dataset: str, own: str) -> None:
