@@ -177,6 +177,8 @@ def judge(request: Request, device: torch.device) -> Judgement:
     if request.mat and idist.get_rank() == 0:
         for name, opened in (("query", query), ("gallery", gallery)):
             write_mat(folder / f"{name}.mat", opened.features, opened.paths)
+            if opened.features.parts is not None:
+                logger.info("%s.mat holds the whole vector alone; parts and visibility are in %s", name, folder / name)
             logger.info("wrote %s", folder / f"{name}.mat")
     # Each process looks at a share of the gallery, and what is wrong in it only that one can tell.
     answer = study(query.features, gallery.features, question, device=device, team=team())

@@ -78,6 +78,14 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _sheet_file(text: str) -> Path:
+    """Where the sheet goes; it is a JPEG."""
+    path = Path(text)
+    if path.suffix.lower() not in (".jpg", ".jpeg"):
+        raise argparse.ArgumentTypeError(f"'{text}' is not the name of a .jpg file")
+    return path
+
+
 def _draw(embedder: ParsingEmbedder, split: Split, how: Extraction, out: Path) -> None:
     """Draw the sheet; nothing is written when a picture cannot be read."""
     size = how.preprocessing
@@ -210,7 +218,7 @@ def _asked(arguments: list[str] | None) -> argparse.Namespace:
     where.add_argument("--images", type=Path, metavar="FOLDER", help="draw the parts of the pictures in it")
     where.add_argument("--dataset", metavar="NAME", help="compare with the true parts of a street of the catalog")
     drawing, judging = parser.add_argument_group("with --images"), parser.add_argument_group("with --dataset")
-    drawing.add_argument("--out", type=Path, metavar="FILE.jpg", help=f"the sheet ({_DRAWING['out']})")
+    drawing.add_argument("--out", type=_sheet_file, metavar="FILE.jpg", help=f"the sheet ({_DRAWING['out']})")
     drawing.add_argument("--rows", type=_from(1), metavar="N", help=f"of {PAIRS} pictures ({_DRAWING['rows']})")
     judging.add_argument("--root", type=Path, help="where it lies, if configs/datasets.yml does not say")
     judging.add_argument("--split", choices=("train", "query", "gallery"), help="whose pictures (train)")

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from common.errors import UserError
 from data.loader import PictureLoader, Pictures, WholeBatches
 from data.samples import Ints, Split
 from engine.extraction import Extraction
@@ -42,7 +43,17 @@ def by_network(embedder: ParsingEmbedder, split: Split, how: Extraction) -> Iter
 
 
 def by_parser(embedder: ParsingEmbedder, parser: Parser, split: Split, how: Extraction) -> Iterator[Found]:
-    """What `parser` finds in the network's maps, one person after the other; their number is the seed."""
+    """What `parser` finds in the network's maps, one person after the other; their number is the seed.
+
+    Raises:
+        UserError: there are pictures of nobody (−1), which are no person to be parsed together.
+    """
+    nobody = int((split.pids < 0).sum())
+    if nobody:
+        raise UserError(
+            f"{nobody} pictures are of nobody in particular (person −1), and parts are looked for in all pictures of a"
+            " person at once; judge another --split, or --by network"
+        )
     for pid, rows, maps in _each_person(embedder, split, how):
         parsed = parser(maps, pid)
         yield Found(rows, parsed.masks, parsed.fallback)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
@@ -57,7 +58,7 @@ class PlainView:
         self.folder, self.network, self.stopping = folder, network, stopping
         self.facts = preparing.facts
         self.hidden_labels = torch.tensor(training_set.hidden_labels(), device=preparing.device)
-        self._preparing, self._inputs = preparing, inputs
+        self._preparing, self._inputs, self._splits = preparing, inputs, training_set.splits
         self._pictures = Pictures(training_set.file, preparing.preprocessing, cache=cache, plain=inputs.plain)
         self._batch_size, self._workers, self._pad = batch_size, workers, pad
 
@@ -66,6 +67,11 @@ class PlainView:
         with PictureLoader(self._pictures, WholeBatches(rows, self._batch_size), self._workers) as loader:
             for raw in loader:
                 yield self._preparing.prepare(raw, self._inputs)
+
+    def content(self) -> str:
+        """See `TrainingView`."""
+        files = [split.fingerprint(modified=True) for split in self._splits]
+        return json.dumps([files, self._preparing.preprocessing.as_dict()], sort_keys=True)
 
     def moved(self, labels: Tensor, geometry: Tensor) -> Tensor:
         """See `TrainingView`."""

@@ -81,7 +81,8 @@ class Question:
         if self.scorer != "cosine" and (self.expand is not None or self.rerank is not None):
             raise UserError(
                 f"expansion and re-ranking go by the cosine, and these features are compared by '{self.scorer}'; "
-                "leave them out, or ask for the scorer cosine"
+                "leave them out, or compare by the cosine: python3 -m retrieval --scorer cosine, or eval.py --set "
+                "where the method has an option for it (hcga: options.matching=whole)"
             )
         if self.conditional is not None:
             self.conditional.check()

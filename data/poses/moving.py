@@ -1,7 +1,7 @@
 """Maps and points moved along with a picture that was augmented: flipped, enlarged, padded and cropped as its pixels.
 
 What `data.transforms.Augmentation.write` did to a picture stands in its `Geometry`. Erasing hides pixels and moves
-nothing, so it does nothing here.
+nothing, so it does nothing to what is moved; `erased` tells where.
 
     maps = moved(maps, raw.geometry, size=(256, 128), pad=config.data.augment.pad)
 """
@@ -39,8 +39,10 @@ def moved(
     height, width = size
     rows, columns = planes.shape[2:]
     along = _Along(geometry, size, pad)
-    y = _middles(rows, height, planes)
-    x = _middles(columns, width, planes)
+    # Half-way between two cells always to the same side; to the even one, as usual, would take every second twice.
+    aside = _TIE if mode == "nearest" else 0.0
+    y = _middles(rows, height, planes) + aside * height / rows
+    x = _middles(columns, width, planes) + aside * width / columns
     down, down_seen = along.backwards(y, vertical=True)
     across, across_seen = along.backwards(x, vertical=False)
     # From pixels to −1 … 1 between the outer edges of the first and the last cell.
@@ -91,6 +93,8 @@ def moved_joints(joints: Tensor, geometry: Tensor, size: tuple[int, int], pad: i
     return torch.stack((along.forwards(x, vertical=False), along.forwards(y, vertical=True), score), dim=2)
 
 
+_TIE = 1e-3
+"""Of a cell."""
 _COLUMN = {name: column for column, name in enumerate(Geometry._fields)}
 
 

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from common.events import ReIDEvents
 from common.progress import bar
 from common.ranks import gather_rows, on_first
+from modeling.layers.precision import repeatable
 from modeling.parsing import build_parser
 from modeling.parsing.mask_file import MISSING, MaskFile
 from modeling.parsing.options import ParsingOptions
@@ -46,7 +47,8 @@ class PartMasks:
     forgotten when the masks are there: no more than one person's are in memory. The people are dealt out to the
     processes; what each finds is gathered after every person, so that all hold the same masks, which do not depend on
     how many processes there are. Process 0 writes them to a file as they come, from which a refresh that was stopped
-    goes on: it is of the same refresh when epoch, weights and options are the same.
+    goes on: it is of the same refresh when epoch, weights, options and pictures are the same. What is told of labels
+    and iterations then is of those people that were parsed after the stop.
 
     Args:
         masks: `(N, h, w)` uint8, a buffer of the method, written in place.
@@ -72,6 +74,8 @@ class PartMasks:
     def _refresh(self, engine: Engine) -> None:
         """Find the masks of this epoch, unless a run that goes on brought them along or a signal asks to end."""
         state: Any = engine.state
+        if self.statistics is None and int(self.made_in):  # of a run that goes on
+            self.statistics = MaskStatistics.of_masks(self.masks.cpu(), self.options.parts)
         if not self.options.due(state.epoch) or int(self.made_in) >= state.epoch:
             return
         started = time.perf_counter()
@@ -87,7 +91,7 @@ class PartMasks:
     def _parsed(self, epoch: int, *, may_stop: bool) -> MaskStatistics | None:
         """Write the masks of all pictures; None when it was stopped."""
         network = cast("ParsingEmbedder", self.view.network())
-        file = MaskFile(self.view.folder / "parsing", (len(self.masks), *self.masks.shape[1:]))
+        file = MaskFile(self.view.folder / "parsing", (len(self.masks), *self.masks.shape[1:]), self.options.parts)
         masks = torch.full_like(self.masks, MISSING)
 
         def begin() -> None:
@@ -97,7 +101,11 @@ class PartMasks:
         if idist.get_world_size() > 1:
             dist.broadcast(masks, src=0)
         people = self._people(masks)
-        statistics = MaskStatistics.of_masks(masks[_made(masks)].cpu(), self.options.parts)
+        kept = torch.ones(len(masks), dtype=torch.bool, device=masks.device)
+        kept[torch.cat(people) if people else []] = False
+        statistics = MaskStatistics.of_masks(masks[kept].cpu(), self.options.parts)
+        if statistics.pictures:
+            logger.info("%d of %d masks are taken from %s", statistics.pictures, len(masks), file.folder)
         rank, world = idist.get_rank(), idist.get_world_size()
         parser, mine = build_parser(self.options), people[rank::world]
         seen = self._maps(network, mine)
@@ -131,7 +139,8 @@ class PartMasks:
             digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
         labels = hashlib.sha256(self.view.facts.labels.cpu().numpy().tobytes()).hexdigest()
         options = self.options.model_dump(mode="json")
-        return {"epoch": epoch, "seed": self.seed, "weights": digest.hexdigest(), "labels": labels, "options": options}
+        known = {"epoch": epoch, "seed": self.seed, "weights": digest.hexdigest(), "labels": labels}
+        return {**known, "pictures": self.view.content(), "options": options}
 
     def _people(self, masks: Tensor) -> list[Tensor]:
         """The rows of every person of whom a mask is missing, those with most pictures first."""
@@ -150,7 +159,9 @@ class PartMasks:
                 images.append(next(pictures).images)
             together = torch.cat(images)
             images = [together[len(rows) :]]
-            yield torch.cat([network.maps(chunk) for chunk in together[: len(rows)].split(CHUNK)])
+            with repeatable():
+                maps = torch.cat([network.maps(chunk) for chunk in together[: len(rows)].split(CHUNK)])
+            yield maps
 
     def _seed(self, epoch: int, rows: Tensor) -> int:
         """Of one person in one epoch."""

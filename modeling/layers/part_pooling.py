@@ -8,6 +8,8 @@ from torch import Tensor
 
 from modeling.layers.precision import at_least_float32, without_autocast
 
+_RELEASED = 4
+"""T, in every configuration that was released."""
 _LEAST = 1e-6
 """Cells: a mask with less mass than this shows nothing, and its mean fades to 0 instead of growing without bound."""
 
@@ -34,12 +36,11 @@ def masked_means(maps: Tensor, masks: Tensor, *, by_area: bool) -> Tensor:
 def guided_masks(probabilities: Tensor, *, training: bool) -> Tensor:
     """The masks of HCGA's released code, from probabilities P `(B, K, h, w)` of K classes, in the same shape:
 
-    in training  M = P where P ≥ 1/K, else 0;     at test  M = ½ where P ≥ 1 − 1/K, else 0.
+    in training  M = P where P ≥ 1/T, else 0;     at test  M = ½ where P ≥ 1 − 1/T, else 0;     T = 4, whatever K is.
     """
-    classes = probabilities.shape[1]
     if training:
-        return probabilities.where(probabilities >= 1 / classes, 0)
-    return (probabilities >= 1 - 1 / classes).to(probabilities.dtype) / 2
+        return probabilities.where(probabilities >= 1 / _RELEASED, 0)
+    return (probabilities >= 1 - 1 / _RELEASED).to(probabilities.dtype) / 2
 
 
 def visible_parts(probabilities: Tensor, least: float) -> Tensor:

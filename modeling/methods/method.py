@@ -124,6 +124,9 @@ class TrainingView(Protocol):
     def pictures(self, rows: Sequence[int]) -> Generator[Batch, None, None]:
         """Training pictures as the test would see them (no augmentation), in the order of `rows`, batch by batch."""
 
+    def content(self) -> str:
+        """Changes with the files of the pictures, their order, and what is done to them before a network sees them."""
+
     def network(self) -> Embedder:
         """The embedder as it would be evaluated now: in float32, and averaged where the run averages its weights."""
 

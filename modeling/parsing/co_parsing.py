@@ -12,13 +12,11 @@ each |·| a mean over all its elements. Labels merge as it learns, in the end in
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
-from modeling.layers.precision import without_autocast
+from modeling.layers.precision import repeatable, without_autocast
 from modeling.parsing.k_means import k_means_parts
 from modeling.parsing.label_parts import label_parts
 from modeling.parsing.options import Norm, Pairs, ParsingOptions
@@ -109,7 +107,7 @@ def co_parse(maps: Tensor, options: ParsingOptions, seed: int) -> tuple[Tensor, 
             so they are copied.
     """
     random = torch.Generator().manual_seed(seed)
-    with torch.inference_mode(False), torch.enable_grad(), without_autocast(maps), _repeatable():
+    with torch.inference_mode(False), torch.enable_grad(), without_autocast(maps), repeatable():
         maps = maps.clone() if maps.is_inference() else maps.detach()
         network = decoder(maps.shape[1], options.labels, random).to(maps.device)
         optimizer = torch.optim.SGD(network.parameters(), lr=options.lr, momentum=options.momentum)
@@ -124,24 +122,6 @@ def co_parse(maps: Tensor, options: ParsingOptions, seed: int) -> tuple[Tensor, 
             loss.backward()
             optimizer.step()
         return labels.cpu(), iteration
-
-
-@contextmanager
-def _repeatable() -> Iterator[None]:
-    """Convolutions that add the same numbers in the same order on every call, in true float32, on GPUs too."""
-    cudnn = torch.backends.cudnn
-    convolutions = (cudnn.conv, torch.backends.mkldnn.conv)  # type: ignore[attr-defined]
-    before = [one.fp32_precision for one in convolutions]
-    benchmark, deterministic = cudnn.benchmark, cudnn.deterministic
-    try:
-        cudnn.benchmark, cudnn.deterministic = False, True
-        for one in convolutions:
-            one.fp32_precision = "ieee"
-        yield
-    finally:
-        cudnn.benchmark, cudnn.deterministic = benchmark, deterministic
-        for one, value in zip(convolutions, before, strict=True):
-            one.fp32_precision = value
 
 
 class CoParser:

@@ -152,3 +152,15 @@ def test_what_was_erased_is_where_no_pixel_of_the_picture_is_left() -> None:
             some += int(found.sum())
     assert some > 1000
     assert not erased(tensor_of(draws(3)), SIZE, (16, 8)).any()
+
+
+@pytest.mark.parametrize("flip", [0, 1])
+def test_no_cell_is_taken_twice_wherever_the_crop_begins(flip: int) -> None:
+    """Half-way between two cells, too: a map of names moved by half a cell is still that map."""
+    numbers = torch.arange(16.0)[:, None] * 100 + torch.arange(8.0) + 1
+    for offset in range(2 * PAD + 1):
+        geometry = tensor_of([Geometry(flip, offset, offset, 0, 0, 0, 0)])
+        found = moved(numbers[None, None], geometry, SIZE, PAD, mode="nearest")[0, 0]
+        shown = found[found > 0]
+        assert len(shown.unique()) == len(shown), offset
+        assert len(shown) >= 14 * 6

@@ -64,6 +64,7 @@ class View:
         self.facts = Facts(3, rows, unknown, unknown, torch.zeros_like(rows), len(rows), torch.zeros_like(rows))
         self.hidden_labels = unknown
         self.asked: list[int] = []
+        self.made_of = "pictures"
         self.stop_after = 10**9
 
     def pictures(self, rows: Sequence[int]) -> Generator[Batch, None, None]:
@@ -73,6 +74,9 @@ class View:
             images = index[:, None, None, None].float().expand(-1, 3, HEIGHT, WIDTH)
             one = torch.zeros_like(index)
             yield Batch(images, self.facts.labels[index], one, one, index, one, torch.zeros(len(index), 10).long())
+
+    def content(self) -> str:
+        return self.made_of
 
     def network(self) -> Embedder:
         return self.embedder
@@ -224,9 +228,11 @@ def test_a_refresh_that_was_stopped_goes_on(tmp_path: Path, parser: Marking, cap
 
     again = View(tmp_path)
     engine, handler = attached(again)
-    engine.run([0], max_epochs=2, epoch_length=1)
+    with caplog.at_level(logging.INFO, "reid"):
+        engine.run([0], max_epochs=2, epoch_length=1)
     assert torch.equal(handler.masks, expected())
     assert parser.people == [[0, 4, 5], [1, 3], [2, 6]]  # nobody twice
+    assert "3 of 7 masks are taken from" in caplog.text
     share = float((expected() > 0).float().mean())
     assert handler.statistics is not None
     assert handler.statistics.numbers()["foreground"] == pytest.approx(share)
@@ -240,6 +246,41 @@ def test_with_other_weights_it_begins_anew(tmp_path: Path, parser: Marking) -> N
     again.embedder.scale.data.fill_(1 + 1e-6)
     attached(again)[0].run([0], max_epochs=2, epoch_length=1)
     assert parser.people == [[0, 4, 5], [0, 4, 5], [1, 3], [2, 6]]
+
+
+def test_of_other_pictures_it_begins_anew(tmp_path: Path, parser: Marking) -> None:
+    view = View(tmp_path)
+    view.stop_after = 1
+    attached(view)[0].run([0], max_epochs=2, epoch_length=1)
+    again = View(tmp_path)
+    again.made_of = "other pictures"
+    attached(again)[0].run([0], max_epochs=2, epoch_length=1)
+    assert parser.people == [[0, 4, 5], [0, 4, 5], [1, 3], [2, 6]]
+
+
+def test_a_person_of_whom_a_picture_is_missing_is_parsed_whole_and_counted_once(
+    tmp_path: Path, parser: Marking
+) -> None:
+    attached(View(tmp_path))[0].run([0], max_epochs=2, epoch_length=1)
+    with (tmp_path / "parsing" / "masks.npy").open("r+b") as raw:
+        os.pwrite(raw.fileno(), bytes([255]), 128 + 4 * HEIGHT * WIDTH)
+    parser.people.clear()
+    engine, handler = attached(View(tmp_path))
+    engine.run([0], max_epochs=2, epoch_length=1)
+    assert parser.people == [[0, 4, 5]]
+    assert torch.equal(handler.masks, expected())
+    assert handler.statistics is not None
+    assert handler.statistics.pictures == len(LABELS)
+    assert handler.statistics.foreground == pytest.approx(float((expected() > 0).float().mean()))
+
+
+def test_a_run_that_goes_on_tells_of_the_masks_it_has(tmp_path: Path, parser: Marking) -> None:
+    engine, handler = attached(View(tmp_path))
+    handler.masks.copy_(expected())
+    handler.made_in.fill_(2)
+    engine.run([0], max_epochs=1, epoch_length=1)
+    share = float((expected() > 0).float().mean())
+    assert float(engine.told[0]["foreground"]) == pytest.approx(share)  # type: ignore[attr-defined]
 
 
 def test_before_the_first_iteration_it_is_not_stopped(tmp_path: Path, parser: Marking) -> None:

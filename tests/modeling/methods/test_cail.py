@@ -106,6 +106,9 @@ class View:
     def pictures(self, rows: Sequence[int]) -> Generator[Batch, None, None]:
         raise AssertionError("nobody asked")
 
+    def content(self) -> str:
+        raise AssertionError("nobody asked")
+
     def network(self) -> Embedder:
         raise AssertionError("nobody asked")
 

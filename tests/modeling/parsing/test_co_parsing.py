@@ -204,6 +204,7 @@ def test_it_stops_at_the_first_forward_with_few_labels() -> None:
     assert 1 < len(left) < 8
     assert min(left[:-1]) > 18 >= left[-1]
     assert co_parse(maps, ParsingOptions(), 0)[1] == count
+    assert co_parse(maps, ParsingOptions(stop_at=left[-1]), 0)[1] == count  # no more than that many is enough
 
 
 def test_without_a_stop_labels_merge() -> None:

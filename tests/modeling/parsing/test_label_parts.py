@@ -86,6 +86,17 @@ def test_rows_at_the_border() -> None:
     assert border_rows(8) == [0, 0, 7, 7]
 
 
+def test_a_label_on_a_cut_is_of_the_lower_part() -> None:
+    """Mean rows 10, 15, 30 and 40: the cuts are at 10 + 30/6 and 10 + 2·30/3."""
+    volume = torch.zeros(1, 64, 32, dtype=torch.int64)
+    for label, row in enumerate((10, 15, 30, 40), start=1):
+        volume[0, row, 8:20] = label
+    masks = label_parts(volume, 3, "structure")
+    assert masks is not None
+    assert [int(masks[0, row, 8]) for row in (10, 15, 30, 40)] == [1, 2, 3, 3]
+    assert not masks[0, 0].any()
+
+
 @pytest.mark.parametrize(("cells", "background"), [(32, False), (33, True)])
 def test_background_in_rows_begins_above_the_threshold(cells: int, background: bool) -> None:
     """N·32/2 cells in the border rows are still body."""
