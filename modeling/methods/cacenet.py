@@ -123,18 +123,24 @@ class CaceNet(Method):
             each = [self.triplet_loss(rows, people) for rows, people in zip(groups, labels, strict=True)]
             losses["triplet"] = weights["triplet"] * torch.stack(each).mean()
         if weights["mix"] or weights["pair triplet"]:
-            told, seen = self._tell_pairs(maps, labels, stage)
+            told, seen = self._tell_pairs(maps, feature.detach(), labels, stage)
             losses |= told
             metrics |= seen
         yield Update(losses, metrics=metrics)
 
-    def _tell_pairs(self, maps: Tensor, labels: Tensor, stage: Stage) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """The losses of the pairs and what is told of them; labels are `(G, n)`, group by group."""
+    def _tell_pairs(
+        self, maps: Tensor, alone: Tensor, labels: Tensor, stage: Stage
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The losses of the pairs and what is told of them; labels are `(G, n)`, group by group.
+
+        `pair cosine`, the mean of cos(e_i|j, f_i), tells how little looking at the other picture changes.
+        """
         weights, options = stage.weights, self.options
         pairs = Pairs.of(labels.shape[1], with_itself=options.self_pairs, device=maps.device)
         features = self.embedder.all_conditional(maps, pairs, options.pair_chunk, options.recompute)
         losses: dict[str, Tensor] = {}
-        metrics: dict[str, Tensor] = {}
+        single = alone.unflatten(0, labels.shape)[:, pairs.own]
+        metrics = {"pair cosine": F.cosine_similarity(features.detach().float(), single.float(), dim=2).mean()}
         if weights["mix"]:
             logits = self._logits(self.pair_classifier, features.flatten(0, 1))
             own, partner = labels[:, pairs.own].flatten(), labels[:, pairs.partner].flatten()

@@ -221,6 +221,24 @@ def test_without_their_losses_and_in_the_test_no_pair_is_made(monkeypatch: pytes
             update(method_of({**NO_PAIRS, name: {"weight": 1.0}}))
 
 
+@pytest.mark.parametrize("with_itself", [False, True])
+def test_how_little_the_other_picture_changes_is_told(with_itself: bool) -> None:
+    """At first a conditional feature is that of the picture alone; a graph that was moved changes it."""
+    still = method_of({"dropout": 0.0, "group": 4, "self_pairs": with_itself, "shared_norm": True}, moved=False)
+    assert update(still).metrics["pair cosine"] > 0.999
+    method, seen = double(method_of({"dropout": 0.0, "group": 4, "self_pairs": with_itself}))
+    told = float(update(method, seen).metrics["pair cosine"])
+    pairs, cosines = Pairs.of(4, with_itself=with_itself, device=CPU), []
+    with torch.no_grad():
+        maps, alone = method.embedder.features(seen.images)
+        given = method.embedder.all_conditional(maps, pairs, 32, False)
+    for group, rows in enumerate(given):
+        for row, own in zip(rows, pairs.own.tolist(), strict=True):
+            cosines.append(float(F.cosine_similarity(row, alone[4 * group + own], dim=0)))
+    assert told == pytest.approx(sum(cosines) / len(cosines), abs=1e-5)
+    assert told < 0.999
+
+
 def test_groups_are_batches_of_their_own() -> None:
     """Two groups of four are what two processes with four pictures each make, from losses to statistics."""
     grouped, seen = double(method_of({"group": 4}))
