@@ -9,6 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+# Of maps of a cell or two, as tests have them, oneDNN's bfloat16 convolutions for AMX now and then read memory that
+# nobody wrote (docs/dependencies.md). It reads this when torch first convolves.
+os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
+
 import torch
 from torch import Tensor, nn
 

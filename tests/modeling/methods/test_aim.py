@@ -372,7 +372,7 @@ def test_clothes_are_not_guessed(name: str, tiny: Path, doors: Doors) -> None:
     assert outcome.status == 1
     assert outcome.err.strip() == (
         f"error: method '{name}' learns from what people wear, and dataset 'street' does not tell it of 64 of 64"
-        " training pictures; methods that do not need it: baseline, cail, camc, cacenet"
+        " training pictures; methods that do not need it: baseline, cail, camc, cacenet, hcga"
     )
 
 
