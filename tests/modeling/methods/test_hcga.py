@@ -27,7 +27,7 @@ from modeling.handlers.part_masks import MASKS
 from modeling.layers.cbam import CBAM
 from modeling.layers.spatial_attention import SpatialAttention
 from modeling.methods import build_embedder, build_method, options_of
-from modeling.methods.hcga import Hcga, HcgaOptions
+from modeling.methods.hcga import Hcga, HcgaOptions, ParsingTerm
 from modeling.methods.hcga_network import HcgaEmbedder, Merge, grid
 from modeling.methods.method import Facts, ParsingEmbedder, Stage, Update
 from modeling.parsing import ParsingOptions
@@ -717,7 +717,9 @@ def test_the_street_begins_with_stripes() -> None:
     assert (config.model.backbone, config.model.pretrained) == ("resnet18", "none")
     assert (config.data.height, config.data.width, config.data.augment.pad) == (96, 48, 4)
     assert (config.batches.size, config.batches.instances, config.train.epochs) == (32, 4, 16)
-    assert options == HcgaOptions(width=128, stages=4, parsing=ParsingOptions(first=4, every=4))
+    assert options == HcgaOptions(
+        width=128, stages=4, parsing=ParsingOptions(first=4, every=4), parsing_loss=ParsingTerm(weight=1.0)
+    )
 
 
 @pytest.mark.parametrize("stages", [1, 2, 3, 4])
