@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import uuid
@@ -10,10 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from common.errors import UserError
 from common.files import link_or_copy
+from common.fingerprints import digest_of
 from common.ranks import on_first
 from engine.checkpoint import CannotSave, Checkpoint, checkpoint_file, load_checkpoint, save_checkpoint
 
@@ -25,11 +23,7 @@ def identity_of(checkpoint: Checkpoint) -> str:
 
     What else a card tells, and the state of training, may change without a picture's feature changing.
     """
-    digest = hashlib.sha256(json.dumps(checkpoint.card["config"], sort_keys=True, default=str).encode())
-    for name, value in sorted(checkpoint.model.items()):
-        digest.update(f"\n{name}\t{value.dtype}\t{tuple(value.shape)}\n".encode())
-        digest.update(value.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+    return digest_of(checkpoint.model, json.dumps(checkpoint.card["config"], sort_keys=True, default=str))
 
 
 def require_changeable(path: Path, why: str) -> None:

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
-import torch
+import numpy as np
 from torch import Tensor
 
 from common.command import end_on_termination, exit_status
@@ -30,7 +30,6 @@ from common.progress import bar
 from configs.loader import parse
 from configs.schema import Config
 from data.catalog import find
-from data.loader import PictureLoader, Pictures, WholeBatches
 from data.readers.listing import pictures
 from data.samples import Sample, Split, require
 from data.street.part_truth import PartTruth
@@ -38,7 +37,7 @@ from data.transforms import Pixels
 from engine.checkpoint import Checkpoint, checkpoint_file, load_checkpoint, load_weights, require_card
 from engine.devices import parse_devices, place
 from engine.extraction import Extraction
-from engine.parsing_masks import Found, by_network, by_parser
+from engine.parsing_masks import Found, by_network, by_parser, each_batch
 from engine.parsing_sheet import PAIRS, parsing_sheet
 from engine.part_agreement import PARTS, PROTOCOL, Agreement, lines
 from modeling.methods import build_embedder, options_of
@@ -97,14 +96,9 @@ def _draw(embedder: ParsingEmbedder, split: Split, how: Extraction, out: Path) -
 
 def _shown(embedder: ParsingEmbedder, split: Split, how: Extraction, drawn: Any) -> Iterator[tuple[Pixels, Tensor]]:
     """Each picture and the probabilities of its parts."""
-    embedder.eval()
-    batches = WholeBatches(range(len(split)), how.batch_size)
-    with PictureLoader(Pictures(split.file, how.preprocessing), batches, how.workers) as loader:
-        for raw in loader:
-            with torch.inference_mode():
-                parsed = embedder.parsed(how.preprocessing.normalise(raw.pixels.to(how.device)))
-            yield from zip(raw.pixels.numpy(), parsed.cpu(), strict=True)
-            drawn.update(len(raw.rows))
+    for raw, parsed in each_batch(embedder, embedder.parsed, split, np.arange(len(split)), how):
+        yield from zip(raw.pixels.numpy(), parsed.cpu(), strict=True)
+        drawn.update(len(raw.rows))
 
 
 def _judged(

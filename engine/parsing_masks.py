@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from common.errors import UserError
-from data.loader import PictureLoader, Pictures, WholeBatches
+from data.loader import PictureLoader, Pictures, RawBatch, WholeBatches
 from data.samples import Ints, Split
 from engine.extraction import Extraction
 from modeling.methods.method import ParsingEmbedder
@@ -38,8 +38,8 @@ class Found:
 
 def by_network(embedder: ParsingEmbedder, split: Split, how: Extraction) -> Iterator[Found]:
     """What the network itself says is likeliest in each cell, batch by batch."""
-    for rows, parsed in _each_batch(embedder, embedder.parsed, split, np.arange(len(split)), how):
-        yield Found(rows, parsed.argmax(1).to("cpu", torch.uint8))
+    for raw, parsed in each_batch(embedder, embedder.parsed, split, np.arange(len(split)), how):
+        yield Found(raw.rows.numpy(), parsed.argmax(1).to("cpu", torch.uint8))
 
 
 def by_parser(embedder: ParsingEmbedder, parser: Parser, split: Split, how: Extraction) -> Iterator[Found]:
@@ -64,7 +64,7 @@ def _each_person(embedder: ParsingEmbedder, split: Split, how: Extraction) -> It
     order = np.argsort(split.pids, kind="stable")
     people, counts = np.unique(split.pids, return_counts=True)
     start, left = 0, torch.empty(0)
-    with closing(_each_batch(embedder, embedder.maps, split, order, how)) as batches:
+    with closing(each_batch(embedder, embedder.maps, split, order, how)) as batches:
         for pid, count in zip(people.tolist(), counts.tolist(), strict=True):
             filled, maps = 0, torch.empty(0)
             while filled < count:
@@ -79,10 +79,10 @@ def _each_person(embedder: ParsingEmbedder, split: Split, how: Extraction) -> It
             start += count
 
 
-def _each_batch(
+def each_batch(
     embedder: ParsingEmbedder, work: Callable[[Tensor], Tensor], split: Split, order: Ints, how: Extraction
-) -> Generator[tuple[Ints, Tensor], None, None]:
-    """The rows of each batch and what `work` makes of its images, in evaluation, without gradients or autocast."""
+) -> Generator[tuple[RawBatch, Tensor], None, None]:
+    """Each batch of the rows in this order, and what `work` makes of its images in evaluation, without gradients."""
     embedder.eval()
     pictures = Pictures(split.file, how.preprocessing)
     batches = WholeBatches(order.tolist(), how.batch_size)
@@ -91,4 +91,4 @@ def _each_batch(
             with torch.inference_mode():
                 images = how.preprocessing.normalise(raw.pixels.to(how.device, non_blocking=True))
                 made = work(images)
-            yield raw.rows.numpy(), made
+            yield raw, made

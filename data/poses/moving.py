@@ -64,13 +64,14 @@ def erased(geometry: Tensor, size: tuple[int, int], cells: tuple[int, int]) -> T
         size: height and width of the pictures in pixels.
         cells: h and w.
     """
-    inside = []
-    for name, length, side in (("height", cells[0], size[0]), ("width", cells[1], size[1])):
-        at = (torch.arange(length, device=geometry.device) + 0.5) * (side / length)
-        start = geometry[:, _COLUMN["erase_top" if name == "height" else "erase_left"], None]
-        end = start + geometry[:, _COLUMN[f"erase_{name}"], None]
-        inside.append((at >= start) & (at < end))
-    return inside[0][:, :, None] & inside[1][:, None, :]
+
+    def within(start: str, extent: str, count: int, length: int) -> Tensor:
+        at, begin = _middles(count, length, geometry), geometry[:, _COLUMN[start], None]
+        return (at >= begin) & (at < begin + geometry[:, _COLUMN[extent], None])
+
+    down = within("erase_top", "erase_height", cells[0], size[0])
+    across = within("erase_left", "erase_width", cells[1], size[1])
+    return down[:, :, None] & across[:, None, :]
 
 
 def moved_poses(maps: Tensor, geometry: Tensor, size: tuple[int, int], pad: int) -> Tensor:

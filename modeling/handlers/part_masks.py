@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import logging
 import time
 from collections.abc import Generator, Sequence
@@ -19,6 +18,7 @@ from ignite.engine import Engine, Events
 from torch import Tensor, nn
 
 from common.events import ReIDEvents
+from common.fingerprints import digest_of
 from common.progress import bar
 from common.ranks import gather_rows, on_first
 from modeling.layers.precision import repeatable
@@ -133,13 +133,9 @@ class PartMasks:
 
     def _facts(self, epoch: int, network: nn.Module) -> dict[str, Any]:
         """By which a refresh is known again."""
-        digest = hashlib.sha256()
-        for name, value in network.state_dict().items():
-            digest.update(name.encode())
-            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-        labels = hashlib.sha256(self.view.facts.labels.cpu().numpy().tobytes()).hexdigest()
+        labels = digest_of({"labels": self.view.facts.labels})
         options = self.options.model_dump(mode="json")
-        known = {"epoch": epoch, "seed": self.seed, "weights": digest.hexdigest(), "labels": labels}
+        known = {"epoch": epoch, "seed": self.seed, "weights": digest_of(network.state_dict()), "labels": labels}
         return {**known, "pictures": self.view.content(), "options": options}
 
     def _people(self, masks: Tensor) -> list[Tensor]:

@@ -110,22 +110,17 @@ def test_evaluation_may_ask_in_between() -> None:
     assert run.stop.received == signal.SIGTERM
 
 
-def test_a_signal_during_what_is_done_before_an_epoch() -> None:
+@pytest.mark.parametrize(
+    ("epoch", "done", "heard"),
+    [(3, [1, 2, 3, 4, 5, 6], ["epoch", "epoch", "saved 6"]), (1, [1], ["saved 1"])],
+    ids=["before a later one", "before the first there is nothing to save"],
+)
+def test_a_signal_during_what_is_done_before_an_epoch(epoch: int, done: list[int], heard: list[str]) -> None:
     run = Run(signal.SIGTERM, during=99)
-    before: Any = Events.EPOCH_STARTED(once=3)
+    before: Any = Events.EPOCH_STARTED(once=epoch)
     late = StopOnSignal(save=run.save)
     run.engine.add_event_handler(before, lambda: os.kill(os.getpid(), signal.SIGUSR1))
     late.attach(run.engine)
     run.go()
-    assert run.done == [1, 2, 3, 4, 5, 6]
-    assert run.heard == ["epoch", "epoch", "saved 6"]
-
-
-def test_before_the_first_epoch_there_is_nothing_to_save() -> None:
-    run = Run(signal.SIGTERM, during=99)
-    before: Any = Events.EPOCH_STARTED(once=1)
-    late = StopOnSignal(save=run.save)
-    run.engine.add_event_handler(before, lambda: os.kill(os.getpid(), signal.SIGUSR1))
-    late.attach(run.engine)
-    run.go()
-    assert run.heard == ["saved 1"]
+    assert run.done == done
+    assert run.heard == heard
